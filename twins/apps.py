@@ -1,0 +1,13 @@
+"""Django's entry to the twins: start-up checks, and the listeners that turn what happened into background work."""
+
+from django.apps import AppConfig
+
+
+class TwinsConfig(AppConfig):
+    name = "twins"
+    label = "twins"
+    verbose_name = "Digital twins"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from twins import checks, tasks  # noqa: F401  (both register themselves on import)

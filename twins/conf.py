@@ -1,0 +1,61 @@
+"""The plugin's settings: one dict `TWINS` in the host's settings, read into a frozen dataclass, unknown keys refused."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core.signals import setting_changed
+
+from twins.exceptions import ConfigurationError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TwinsSettings:
+    """What two users may disagree about."""
+
+    REDIS_URL: str
+    """Address of Redis or Valkey for live updates; nothing is kept there that PostgreSQL does not have."""
+    LAKE: Path
+    """Directory of the Parquet lake; web server and workers must see the same one."""
+    KEY_PREFIX: str = "twins"
+    """Start of every Redis key and channel, so that two installations can share one Redis."""
+    INGEST_MAX_BYTES: int = 8 * 1024 * 1024
+    """Largest body of one ingest request, in bytes."""
+    QUERY_MAX_BYTES: int = 256 * 1024
+    """Largest body of one GraphQL request, in bytes."""
+
+
+def read_settings(values: Any) -> TwinsSettings:
+    """Check a `TWINS` dict and freeze it; raises ConfigurationError with a sentence that says what to do."""
+    if not isinstance(values, dict):
+        raise ConfigurationError("The setting TWINS is missing: add TWINS = {'REDIS_URL': ..., 'LAKE': ...}.")
+    known = {field.name: field for field in dataclasses.fields(TwinsSettings)}
+    if unknown := sorted(set(values) - set(known)):
+        raise ConfigurationError(
+            f"TWINS has the unknown key {unknown[0]!r}: remove it or use one of {', '.join(sorted(known))}."
+        )
+    if not values.get("REDIS_URL"):
+        raise ConfigurationError("TWINS['REDIS_URL'] is missing: set it to the address of Redis or Valkey, redis://host:6379/0.")
+    if not values.get("LAKE"):
+        raise ConfigurationError("TWINS['LAKE'] is missing: set it to a directory that web server and workers share.")
+    return TwinsSettings(**{**values, "LAKE": Path(values["LAKE"])})
+
+
+@cache
+def settings() -> TwinsSettings:
+    """The settings in force."""
+    return read_settings(getattr(django_settings, "TWINS", None))
+
+
+def _forget(*, setting: str, **_: Any) -> None:
+    if setting == "TWINS":
+        settings.cache_clear()
+
+
+# Django's test tools change settings while the process runs.
+setting_changed.connect(_forget)

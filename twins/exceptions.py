@@ -1,0 +1,60 @@
+"""What can go wrong in the twins.
+
+TwinsError
+├── ConfigurationError        the TWINS setting is incomplete or wrong
+├── ReadingsError             readings that cannot be taken as they are
+│   ├── MalformedBody         a body that is not what its content type says
+│   └── ConflictingKey        an idempotency key used again for other content
+├── LakeError                 files of the lake that are missing or not what they should be
+├── PredictionError
+│   ├── NotEnoughFailures     too few recorded failures to learn from
+│   ├── ModelRefused          a model worse than a constant, or not the one that was stored
+│   └── PredictionUnavailable the prediction library does not load on this machine
+└── AccessDenied              a token or user without the right that is needed
+
+Every message says what is wrong, where, and what to do.
+"""
+
+
+class TwinsError(Exception):
+    """Base of everything the twins raise on purpose."""
+
+
+class ConfigurationError(TwinsError):
+    """The TWINS setting is incomplete or wrong."""
+
+
+class ReadingsError(TwinsError):
+    """Readings that cannot be taken as they are."""
+
+
+class MalformedBody(ReadingsError):
+    """A body that is not what its content type says."""
+
+
+class ConflictingKey(ReadingsError):
+    """An idempotency key was used again for other content."""
+
+
+class LakeError(TwinsError):
+    """Files of the lake are missing or not what they should be."""
+
+
+class PredictionError(TwinsError):
+    """Health could not be learned or predicted."""
+
+
+class NotEnoughFailures(PredictionError):
+    """Too few recorded failures to learn from."""
+
+
+class ModelRefused(PredictionError):
+    """A model worse than a constant, or not the one that was stored."""
+
+
+class PredictionUnavailable(PredictionError):
+    """The prediction library does not load on this machine."""
+
+
+class AccessDenied(TwinsError):
+    """A token or user lacks the right that is needed."""

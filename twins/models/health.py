@@ -1,0 +1,91 @@
+"""Health: the models that were learned, and what is believed of each asset now."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class ModelStatus(models.TextChoices):
+    CANDIDATE = "candidate"
+    CHAMPION = "champion"
+    REFUSED = "refused"
+    RETIRED = "retired"
+
+
+class HealthModel(models.Model):
+    """A trained model of one design: its bytes, what it was trained on and how good it proved to be."""
+
+    design = models.ForeignKey("twins_assets.Design", models.PROTECT, related_name="health_models")
+    status = models.CharField(max_length=10, choices=ModelStatus.choices, default=ModelStatus.CANDIDATE)
+    reason = models.TextField(blank=True, help_text="Why it was refused or retired.")
+    artefact = models.BinaryField(null=True, help_text="Boosters in UBJ and their settings, one container.")
+    sha256 = models.CharField(max_length=64)
+    horizon = models.FloatField(help_text="Planning horizon it was trained for, in the life unit.")
+    life_unit = models.CharField(max_length=32)
+    inputs = models.JSONField(default=list, help_text="Names of the inputs it needs.")
+    metrics = models.JSONField(default=dict, help_text="Grouped cross-validation, in the life unit.")
+    data_hash = models.CharField(max_length=64)
+    seed = models.IntegerField()
+    versions = models.JSONField(default=dict)
+    trained_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-trained_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["design"], condition=models.Q(status="champion"), name="health_model_one_champion_of_a_design"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(status__in=ModelStatus.values), name="health_model_status_known"
+            ),
+            models.CheckConstraint(condition=models.Q(horizon__gt=0), name="health_model_horizon_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.design_id} {self.status} {self.trained_at:%Y-%m-%d %H:%M}"
+
+
+class AssessmentSource(models.TextChoices):
+    MODEL = "model", "model learned from failures"
+    AGEING = "ageing", "ageing curve of the design"
+    ROLLUP = "rollup", "worst of what it consists of"
+
+
+class Assessment(models.Model):
+    """What is believed of an asset now; replaced in place. A score never stands without its coverage."""
+
+    asset = models.OneToOneField(
+        "twins_assets.Asset", models.CASCADE, primary_key=True, related_name="assessment"
+    )
+    item = models.ForeignKey("twins_assets.Item", models.PROTECT, null=True, blank=True, related_name="+")
+    model = models.ForeignKey(HealthModel, models.PROTECT, null=True, blank=True, related_name="assessments")
+    source = models.CharField(max_length=10, choices=AssessmentSource.choices)
+    health = models.FloatField(help_text="0 to 100, 100 = as new.")
+    coverage = models.FloatField(help_text="Share of the inputs that are fresh and good, 0 to 1.")
+    failure_probabilities = models.JSONField(default=list, help_text="[{horizon, probability}], horizon in the life unit.")
+    rul_p10 = models.FloatField(null=True, blank=True)
+    rul_p50 = models.FloatField(null=True, blank=True)
+    rul_p90 = models.FloatField(null=True, blank=True)
+    rul_unit = models.CharField(max_length=32, blank=True)
+    beyond_horizon = models.BooleanField(default=False, help_text="The median life left is more than the horizon.")
+    drivers = models.JSONField(default=list, help_text="[{input, points}], points of health, worst first.")
+    worst_asset = models.ForeignKey(
+        "twins_assets.Asset", models.SET_NULL, null=True, blank=True, related_name="+",
+        help_text="The asset a roll-up took its score from.",
+    )
+    data_time = models.DateTimeField(null=True, blank=True, help_text="Time of the newest reading it used.")
+    data_batch = models.BigIntegerField(null=True, blank=True, help_text="Newest batch it used.")
+    assessed_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["health", "asset_id"]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(health__gte=0, health__lte=100), name="assessment_health_0_to_100"),
+            models.CheckConstraint(
+                condition=models.Q(coverage__gte=0, coverage__lte=1), name="assessment_coverage_0_to_1"
+            ),
+        ]
+        indexes = [models.Index(fields=["health", "asset"], name="assessment_worst_first")]
+
+    def __str__(self) -> str:
+        return f"{self.asset_id}: {self.health:.0f}"
