@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from django.db import models
 
 if TYPE_CHECKING:
-    from assets.models import Asset
+    from assets.models import Asset  # noqa: F401  (named in the base class below)
 
 
 class AssetQuerySet(models.QuerySet["Asset"]):

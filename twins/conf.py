@@ -1,4 +1,4 @@
-"""The plugin's settings: one dict `TWINS` in the host's settings, read into a frozen dataclass, unknown keys refused."""
+"""The settings: one dict `TWINS` in the host's settings, read into a frozen dataclass, unknown keys refused."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def read_settings(values: Any) -> TwinsSettings:
             f"TWINS has the unknown key {unknown[0]!r}: remove it or use one of {', '.join(sorted(known))}."
         )
     if not values.get("REDIS_URL"):
-        raise ConfigurationError("TWINS['REDIS_URL'] is missing: set it to the address of Redis or Valkey, redis://host:6379/0.")
+        raise ConfigurationError(
+            "TWINS['REDIS_URL'] is missing: set it to the address of Redis or Valkey, redis://host:6379/0."
+        )
     if not values.get("LAKE"):
         raise ConfigurationError("TWINS['LAKE'] is missing: set it to a directory that web server and workers share.")
     return TwinsSettings(**{**values, "LAKE": Path(values["LAKE"])})

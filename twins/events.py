@@ -1,7 +1,7 @@
 """What happened, told after commit: to listeners in this process and, over Redis, to every other process.
 
-Messages are hints. PostgreSQL is the truth: whoever misses one finds the same by asking there, so an unreachable Redis costs
-freshness and never data.
+Messages are hints. PostgreSQL is the truth: whoever misses one finds the same by asking there, so an unreachable
+Redis costs freshness and never data.
 """
 
 from __future__ import annotations

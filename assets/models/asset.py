@@ -1,4 +1,7 @@
-"""The hierarchy: positions of systems, products and parts. The parent reference is the truth; root and path are derived from it."""
+"""The hierarchy: positions of systems, products and parts.
+
+The parent reference is the truth; root and path are derived from it.
+"""
 
 from __future__ import annotations
 
@@ -35,9 +38,7 @@ class Asset(models.Model):
     tag = models.CharField(max_length=100, help_text="Short name, unique within the whole tree it stands in.")
     name = models.CharField(max_length=200)
     level = models.CharField(max_length=8, choices=Level.choices)
-    type = models.ForeignKey(
-        "twins_assets.AssetType", models.PROTECT, null=True, blank=True, related_name="assets"
-    )
+    type = models.ForeignKey("twins_assets.AssetType", models.PROTECT, null=True, blank=True, related_name="assets")
     design = models.ForeignKey(
         "twins_assets.Design",
         models.PROTECT,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from django.db import models
 
 
-
 class AssetType(models.Model):
     """A kind of asset ("rolling bearing"); a type inherits from its parent type."""
 

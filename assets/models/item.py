@@ -51,9 +51,7 @@ class Installation(models.Model):
             ),
         ]
         indexes = [
-            models.Index(
-                fields=["asset"], name="installation_current", condition=models.Q(period__upper_inf=True)
-            )
+            models.Index(fields=["asset"], name="installation_current", condition=models.Q(period__upper_inf=True))
         ]
 
     def __str__(self) -> str:

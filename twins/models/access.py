@@ -20,7 +20,11 @@ class ApiToken(models.Model):
     digest = models.CharField(max_length=64, unique=True, editable=False)
     scopes = ArrayField(models.CharField(max_length=10, choices=Scope.choices))
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.CASCADE, null=True, blank=True, related_name="twins_tokens",
+        settings.AUTH_USER_MODEL,
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="twins_tokens",
         help_text="Whose rights it carries; empty: those of its scopes alone.",
     )
     created_at = models.DateTimeField(auto_now_add=True)

@@ -35,9 +35,7 @@ class HealthModel(models.Model):
             models.UniqueConstraint(
                 fields=["design"], condition=models.Q(status="champion"), name="health_model_one_champion_of_a_design"
             ),
-            models.CheckConstraint(
-                condition=models.Q(status__in=ModelStatus.values), name="health_model_status_known"
-            ),
+            models.CheckConstraint(condition=models.Q(status__in=ModelStatus.values), name="health_model_status_known"),
             models.CheckConstraint(condition=models.Q(horizon__gt=0), name="health_model_horizon_positive"),
         ]
 
@@ -54,15 +52,15 @@ class AssessmentSource(models.TextChoices):
 class Assessment(models.Model):
     """What is believed of an asset now; replaced in place. A score never stands without its coverage."""
 
-    asset = models.OneToOneField(
-        "twins_assets.Asset", models.CASCADE, primary_key=True, related_name="assessment"
-    )
+    asset = models.OneToOneField("twins_assets.Asset", models.CASCADE, primary_key=True, related_name="assessment")
     item = models.ForeignKey("twins_assets.Item", models.PROTECT, null=True, blank=True, related_name="+")
     model = models.ForeignKey(HealthModel, models.PROTECT, null=True, blank=True, related_name="assessments")
     source = models.CharField(max_length=10, choices=AssessmentSource.choices)
     health = models.FloatField(help_text="0 to 100, 100 = as new.")
     coverage = models.FloatField(help_text="Share of the inputs that are fresh and good, 0 to 1.")
-    failure_probabilities = models.JSONField(default=list, help_text="[{horizon, probability}], horizon in the life unit.")
+    failure_probabilities = models.JSONField(
+        default=list, help_text="[{horizon, probability}], horizon in the life unit."
+    )
     rul_p10 = models.FloatField(null=True, blank=True)
     rul_p50 = models.FloatField(null=True, blank=True)
     rul_p90 = models.FloatField(null=True, blank=True)
@@ -70,7 +68,11 @@ class Assessment(models.Model):
     beyond_horizon = models.BooleanField(default=False, help_text="The median life left is more than the horizon.")
     drivers = models.JSONField(default=list, help_text="[{input, points}], points of health, worst first.")
     worst_asset = models.ForeignKey(
-        "twins_assets.Asset", models.SET_NULL, null=True, blank=True, related_name="+",
+        "twins_assets.Asset",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
         help_text="The asset a roll-up took its score from.",
     )
     data_time = models.DateTimeField(null=True, blank=True, help_text="Time of the newest reading it used.")
@@ -80,7 +82,9 @@ class Assessment(models.Model):
     class Meta:
         ordering = ["health", "asset_id"]
         constraints = [
-            models.CheckConstraint(condition=models.Q(health__gte=0, health__lte=100), name="assessment_health_0_to_100"),
+            models.CheckConstraint(
+                condition=models.Q(health__gte=0, health__lte=100), name="assessment_health_0_to_100"
+            ),
             models.CheckConstraint(
                 condition=models.Q(coverage__gte=0, coverage__lte=1), name="assessment_coverage_0_to_1"
             ),
