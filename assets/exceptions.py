@@ -1,7 +1,9 @@
 """What can go wrong in the register.
 
 AssetsError
-├── InvalidHierarchy     a cycle, or a level above its parent's
+├── InvalidHierarchy     a cycle, a level above its parent's, or a parent that is not there
+├── InvalidValue         a value a field or a rule does not take; says the row and the field
+├── AlreadyExists        a tag, sensor name or serial number that is taken
 ├── NotInstalled         a removal where nothing is installed
 └── AlreadyOccupied      two items at one place, or one item at two places, at one time
 
@@ -14,7 +16,15 @@ class AssetsError(Exception):
 
 
 class InvalidHierarchy(AssetsError):
-    """The wished parent would make a cycle or put a higher level below a lower one."""
+    """The wished parent is not there, would make a cycle or put a higher level below a lower one."""
+
+
+class InvalidValue(AssetsError):
+    """A value that its field or a rule of the register does not take."""
+
+
+class AlreadyExists(AssetsError):
+    """A name that must be unique is taken."""
 
 
 class NotInstalled(AssetsError):

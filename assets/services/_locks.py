@@ -1,0 +1,38 @@
+"""Who may change the shape of a tree: one mover at a time, or any number of creators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.db import connection
+
+from assets.models import Asset
+
+
+def lock_trees(asset_ids: Iterable[int], *, shared: bool) -> None:
+    """Hold the trees these assets stand in until the transaction ends.
+
+    A tree is named by its root. While we wait its root may be moved below another one, so the roots are read again
+    afterwards; what is read after this call is therefore true until the transaction ends.
+    """
+    wanted = list(asset_ids)
+    held: set[int] = set()
+    while missing := _roots_of(wanted) - held:
+        _lock(sorted(missing), shared=shared)
+        held |= missing
+
+
+def _roots_of(asset_ids: list[int]) -> set[int]:
+    roots = Asset.objects.filter(pk__in=asset_ids).order_by().values_list("root_id", flat=True)
+    return {root for root in roots if root is not None}
+
+
+def _lock(roots: list[int], *, shared: bool) -> None:
+    function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+    with connection.cursor() as cursor:
+        # unnest keeps the order of the array, so all lockers go through the roots in the order of their ids.
+        cursor.execute(
+            f"SELECT {function}(hashtextextended('twins_assets.tree:' || root, 0))"  # noqa: S608
+            " FROM unnest(%s::bigint[]) AS root",
+            [roots],
+        )
