@@ -1,0 +1,47 @@
+"""What every decoder returns: either all rows as columns, or why which rows cannot be taken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import pyarrow as pa
+
+MAX_LISTED_REJECTS = 100
+"""Rows named in an answer; the rest is counted."""
+
+DECODED_SCHEMA = pa.schema(
+    [
+        pa.field("sensor", pa.dictionary(pa.int32(), pa.string()), nullable=False),
+        pa.field("time", pa.timestamp("us", tz="UTC"), nullable=False),
+        pa.field("value", pa.float64(), nullable=False),
+        pa.field("quality", pa.int32(), nullable=False),
+    ]
+)
+"""Sensors are UUIDs in canonical lower-case text, dictionary encoded: a lookup needs each of them once."""
+
+
+class RejectedRow(NamedTuple):
+    """Row `index` (from 0) of the body cannot be taken, and why."""
+
+    index: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class RejectedRows:
+    """The first rejected rows in order of index, at most MAX_LISTED_REJECTS, and how many there are in all."""
+
+    listed: tuple[RejectedRow, ...] = ()
+    total: int = 0
+
+    def __bool__(self) -> bool:
+        return self.total > 0
+
+
+@dataclass(frozen=True)
+class DecodedReadings:
+    """`table` has DECODED_SCHEMA and one row per row of the body; it is empty when there are rejects."""
+
+    table: pa.Table
+    rejects: RejectedRows = RejectedRows()
