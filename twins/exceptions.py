@@ -10,6 +10,7 @@ TwinsError
 │   ├── NotEnoughFailures     too few recorded failures to learn from
 │   ├── ModelRefused          a model worse than a constant, or not the one that was stored
 │   └── PredictionUnavailable the prediction library does not load on this machine
+├── TokenError                an API token that cannot be made or revoked as asked
 └── AccessDenied              a token or user without the right that is needed
 
 Every message says what is wrong, where, and what to do.
@@ -54,6 +55,10 @@ class ModelRefused(PredictionError):
 
 class PredictionUnavailable(PredictionError):
     """The prediction library does not load on this machine."""
+
+
+class TokenError(TwinsError):
+    """An API token cannot be made or revoked as asked."""
 
 
 class AccessDenied(TwinsError):
