@@ -5,7 +5,7 @@ Promise: whatever the bytes are, a decoder answers in time linear in their numbe
 file and the edge. May not import Django, the settings, or anything above `twins.lake`.
 """
 
-from twins.sources.decoded import MAX_LISTED_REJECTS, DecodedReadings, RejectedRow, RejectedRows
+from twins.sources.decoded import MAX_LISTED_REJECTS, DecodedReadings, RejectedRows
 from twins.sources.json_readings import MAX_ROWS, decode_json
 
-__all__ = ["MAX_LISTED_REJECTS", "MAX_ROWS", "DecodedReadings", "RejectedRow", "RejectedRows", "decode_json"]
+__all__ = ["MAX_LISTED_REJECTS", "MAX_ROWS", "DecodedReadings", "RejectedRows", "decode_json"]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import pyarrow as pa
+
+from twins.lake import Reject
 
 MAX_LISTED_REJECTS = 100
 """Rows named in an answer; the rest is counted."""
@@ -21,18 +22,11 @@ DECODED_SCHEMA = pa.schema(
 """Sensors are UUIDs in canonical lower-case text, dictionary encoded: a lookup needs each of them once."""
 
 
-class RejectedRow(NamedTuple):
-    """Row `index` (from 0) of the body cannot be taken, and why."""
-
-    index: int
-    reason: str
-
-
 @dataclass(frozen=True)
 class RejectedRows:
     """The first rejected rows in order of index, at most MAX_LISTED_REJECTS, and how many there are in all."""
 
-    listed: tuple[RejectedRow, ...] = ()
+    listed: tuple[Reject, ...] = ()
     total: int = 0
 
     def __bool__(self) -> bool:

@@ -18,11 +18,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from twins.exceptions import MalformedBody
+from twins.lake import Reject
 from twins.sources.decoded import (
     DECODED_SCHEMA,
     MAX_LISTED_REJECTS,
     DecodedReadings,
-    RejectedRow,
     RejectedRows,
 )
 
@@ -209,7 +209,7 @@ def _collect(findings: Sequence[tuple[Mask, Callable[[int], str]]], rows: int) -
     for mask, _ in findings:
         bad |= mask
     listed = [
-        RejectedRow(int(index), next(reason(int(index)) for mask, reason in findings if mask[index]))
+        Reject(int(index), next(reason(int(index)) for mask, reason in findings if mask[index]))
         for index in np.flatnonzero(bad)[:MAX_LISTED_REJECTS]
     ]
     return RejectedRows(tuple(listed), int(bad.sum()))

@@ -24,7 +24,7 @@ def reasons(*rows: Any) -> dict[int, str]:
     decoded = decode_json(body(*rows))
     assert decoded.table.num_rows == 0
     assert decoded.rejects.total >= len(decoded.rejects.listed) > 0
-    return dict(decoded.rejects.listed)
+    return {reject.index: reject.reason for reject in decoded.rejects.listed}
 
 
 def test_rows_become_columns() -> None:

@@ -1,0 +1,99 @@
+"""Who sends a request: an API token, or a browser session that proves it was not lured here.
+
+A token comes as `Authorization: Bearer TOKEN` or `Token TOKEN`; no form and no link can send it, so nothing more is
+asked. A session is a cookie, which browsers attach to requests other sites make: a request that may change something
+must also carry Django's CSRF token or a header `X-Requested-With` of any value. Forms cannot set that header and
+scripts of other sites may not without a CORS permission, which nothing here gives; an Origin that does not match is
+refused whatever else is sent. A WebSocket handshake has no such header, so with a cookie its Origin must be present
+and match.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import CsrfViewMiddleware
+from django.utils.http import is_same_domain
+
+from twins.exceptions import AccessDenied
+from twins.models.access import Scope
+from twins.services.principals import Principal
+from twins.services.tokens import authenticate_token
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class NotAuthenticated(AccessDenied):
+    """Nobody is known behind the request, or the token is wrong."""
+
+
+def authorise(request: HttpRequest, *scopes: Scope) -> Principal:
+    """Who asks, holding at least one of the scopes; raises NotAuthenticated (401) or AccessDenied (403)."""
+    principal = token_principal(request.headers.get("Authorization", "")) or _session_principal(request)
+    require(principal, *scopes)
+    return principal
+
+
+def require(principal: Principal, *scopes: Scope) -> None:
+    """Refuse a principal with none of the scopes; raises NotAuthenticated or AccessDenied."""
+    if principal.is_anonymous:
+        raise NotAuthenticated("Sign in, or send an API token in the header 'Authorization: Bearer TOKEN'.")
+    if not any(principal.may(scope) for scope in scopes):
+        wanted = " or ".join(repr(scope.value) for scope in scopes)
+        raise AccessDenied(f"This needs the scope {wanted}: use a token that was created with it, or an entitled user.")
+
+
+def token_principal(authorization: str) -> Principal | None:
+    """Whoever the header's token stands for, None without a token; raises NotAuthenticated for a wrong one."""
+    scheme, _, plaintext = authorization.strip().partition(" ")
+    if scheme.lower() not in {"bearer", "token"}:
+        return None  # a proxy's Basic, say, is not for us
+    token = authenticate_token(plaintext=plaintext.strip())
+    if token is None:
+        raise NotAuthenticated("The API token is unknown or revoked: make one with 'manage.py create_token'.")
+    return Principal.of_token(token)
+
+
+def _session_principal(request: HttpRequest) -> Principal:
+    principal = Principal.of_user(getattr(request, "user", None))
+    if not principal.is_anonymous and request.method not in _SAFE_METHODS:
+        _refuse_forgery(request)
+    return principal
+
+
+def _refuse_forgery(request: HttpRequest) -> None:
+    origin = request.headers.get("Origin")
+    if origin is not None and not origin_matches(request):
+        raise AccessDenied(f"The request comes from {origin[:200]!r}: add it to CSRF_TRUSTED_ORIGINS if that is meant.")
+    if request.headers.get("X-Requested-With"):
+        return
+    if reason := _csrf_failure(request):
+        raise AccessDenied(f"{reason} Send the CSRF token in X-CSRFToken, or the header X-Requested-With.")
+
+
+def origin_matches(request: HttpRequest) -> bool:
+    """Whether the Origin header is there and names this host or one of CSRF_TRUSTED_ORIGINS (with wildcards)."""
+    origin = request.headers.get("Origin", "")
+    if origin == f"{'https' if request.is_secure() else 'http'}://{request.get_host()}":
+        return True
+    scheme, _, netloc = origin.lower().partition("://")
+    trusted = (known.partition("://") for known in settings.CSRF_TRUSTED_ORIGINS)
+    return any(scheme == known and is_same_domain(netloc, place.lstrip("*")) for known, _, place in trusted)
+
+
+def _csrf_failure(request: HttpRequest) -> str | None:
+    check = _CsrfCheck(lambda _: HttpResponse())
+    check.process_request(request)
+    return check.process_view(request, None, (), {})
+
+
+class _CsrfCheck(CsrfViewMiddleware):
+    """Django's own check, answering with the reason instead of a page."""
+
+    def _accept(self, request: HttpRequest) -> None:
+        return None
+
+    def _reject(self, request: HttpRequest, reason: str) -> Any:
+        return reason
