@@ -48,7 +48,8 @@ class Asset(models.Model):
         help_text="The design an item at this position should be made to.",
     )
     parent = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="children")
-    root = models.ForeignKey("self", models.PROTECT, null=True, editable=False, related_name="+")
+    # What stands below is protected by its parent; PROTECT here as well would keep a root from being deleted by itself.
+    root = models.ForeignKey("self", models.DO_NOTHING, null=True, editable=False, related_name="+")
     path = ArrayField(
         models.BigIntegerField(), default=list, editable=False, help_text="Ids from the root to this asset, derived."
     )

@@ -8,7 +8,7 @@ here may import the admin or know of HTTP and forms.
 
 from assets.services.hierarchy import NewAsset, change_asset, create_assets, move_asset
 from assets.services.placement import NewInstallation, install_items, remove_item, replace_item
-from assets.services.records import create_items, create_sensors, record_events
+from assets.services.records import create_items, create_sensors, record_events, save_record
 
 __all__ = [
     "NewAsset",
@@ -22,4 +22,5 @@ __all__ = [
     "record_events",
     "remove_item",
     "replace_item",
+    "save_record",
 ]

@@ -169,20 +169,33 @@ def _rebuild_paths(moved: Asset, place: Asset | None) -> None:
 
 
 def change_asset(*, asset: Asset) -> Asset:
-    """Write the edited fields of a saved asset, all but its place in the tree; returns it.
+    """Write every edited field of a saved asset, its parent included; returns it with root and path as they now are.
 
-    Raises InvalidHierarchy when a changed level no longer fits its parent or children, AlreadyExists for a taken tag.
+    Raises InvalidHierarchy when level or parent no longer fit, AlreadyExists for a tag that is taken where it stands.
     """
     with all_or_nothing():
-        lock_trees([asset.pk], shared=False)
         check_fields([asset])
-        neighbours = Asset.objects.filter(Q(pk=asset.parent_id) | Q(parent=asset.pk))
-        for neighbour in neighbours:
-            parent, child = (neighbour, asset) if neighbour.pk == asset.parent_id else (asset, neighbour)
-            _check_levels(parent, child)
+        lock_trees([asset.pk] + ([asset.parent_id] if asset.parent_id else []), shared=False)
+        current = Asset.objects.in_bulk([asset.pk, asset.parent_id])
+        before, place = _present(current, asset), current.get(asset.parent_id) if asset.parent_id else None
+        if place is not None:
+            _check_place(asset, place)
+        _check_children(asset)
         asset.save(update_fields=_EDITABLE)
+        if before.parent_id != asset.parent_id:
+            _rebuild_paths(before, place)
+            tell(signals.asset_moved, Asset, [asset.pk])
         tell(signals.asset_changed, Asset, [asset.pk])
+        asset.refresh_from_db(fields=["root", "path"])
     return asset
+
+
+def _check_children(asset: Asset) -> None:
+    if asset.level not in Level.values:
+        return
+    higher = [level for level in Level if level.rank < Level(asset.level).rank]
+    if child := Asset.objects.filter(parent=asset.pk, level__in=higher).first():
+        _check_levels(asset, child)
 
 
 _EDITABLE = ["tag", "name", "level", "type", "design", "criticality", "status", "attributes"]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from assets import signals
-from assets.models import Item, MaintenanceEvent, Sensor
+from assets.models import AssetType, Design, Item, MaintenanceEvent, Sensor
 from assets.services._rules import all_or_nothing, check_fields, tell
+
+Record = TypeVar("Record", AssetType, Design, Item, Sensor, MaintenanceEvent)
 
 
 def create_sensors(*, sensors: Sequence[Sensor]) -> list[Sensor]:
@@ -32,3 +35,15 @@ def record_events(*, events: Sequence[MaintenanceEvent]) -> list[MaintenanceEven
         recorded = MaintenanceEvent.objects.bulk_create(events)
         tell(signals.events_recorded, MaintenanceEvent, (event.asset_id for event in recorded))
     return recorded
+
+
+def save_record(*, record: Record) -> Record:
+    """Create or change one type, design, item, sensor or event; returns it."""
+    if record.pk is None and isinstance(record, Sensor):
+        return create_sensors(sensors=[record])[0]
+    if record.pk is None and isinstance(record, MaintenanceEvent):
+        return record_events(events=[record])[0]
+    with all_or_nothing():
+        check_fields([record])
+        record.save()
+    return record

@@ -1,0 +1,95 @@
+"""Items, where they were installed, and the sensors and events of assets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
+
+from assets import services
+from assets.admin.periods import installed, removed
+from assets.admin.saving import RegisterAdmin, RegisterForm
+from assets.admin.theme import SplitDateTime, TabularInline
+from assets.models import Installation, Item, MaintenanceEvent, Sensor
+
+
+class ItemInstallationsInline(TabularInline):
+    """Where the item was; installing is done at the asset."""
+
+    model = Installation
+    fields = readonly_fields = ["asset", installed, removed, "removal_reason"]
+    extra = 0
+    can_delete = False
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).select_related("asset")
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Item)
+class ItemAdmin(RegisterAdmin):
+    list_display = ["serial_number", "design", "manufacturer", "made_at"]
+    list_select_related = ["design"]
+    list_filter = [("design", admin.RelatedOnlyFieldListFilter)]
+    search_fields = ["serial_number", "manufacturer", "design__code", "design__name"]
+    autocomplete_fields = ["design"]
+    inlines = [ItemInstallationsInline]
+
+
+class RemovalForm(RegisterForm):
+    """The only change an installation takes: its item is removed."""
+
+    removed_at = forms.SplitDateTimeField(widget=SplitDateTime)
+
+    class Meta:
+        model = Installation
+        fields = ["removal_reason"]
+
+
+@admin.register(Installation)
+class InstallationAdmin(RegisterAdmin):
+    form = RemovalForm
+    list_display = ["item", "asset", installed, removed, "removal_reason"]
+    list_select_related = ["item", "asset"]
+    search_fields = ["item__serial_number", "asset__tag", "asset__name"]
+    readonly_fields = ["asset", "item", installed, removed]
+    fields = ["asset", "item", installed, removed, "removed_at", "removal_reason"]
+    ordering = ["-period__startswith", "-id"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Installation | None = None) -> bool:
+        ended = obj is not None and obj.period.upper is not None
+        return not ended and super().has_change_permission(request, obj)
+
+    def get_fields(self, request: HttpRequest, obj: Installation | None = None) -> Any:
+        hidden = removed if self.has_change_permission(request, obj) else "removed_at"
+        return [field for field in self.fields or [] if field != hidden]
+
+    def save_model(self, request: HttpRequest, obj: Installation, form: Any, change: bool) -> None:
+        services.remove_item(asset=obj.asset, at=form.cleaned_data["removed_at"], reason=obj.removal_reason)
+
+
+@admin.register(Sensor)
+class SensorAdmin(RegisterAdmin):
+    list_display = ["name", "asset", "quantity", "unit", "role", "expected_interval"]
+    list_select_related = ["asset"]
+    list_filter = ["role", "privacy"]
+    search_fields = ["name", "quantity", "asset__tag", "asset__name"]
+    autocomplete_fields = ["asset"]
+    readonly_fields = ["uuid"]
+
+
+@admin.register(MaintenanceEvent)
+class MaintenanceEventAdmin(RegisterAdmin):
+    list_display = ["started_at", "kind", "asset", "item", "mode", "cause", "downtime_hours"]
+    list_select_related = ["asset", "item"]
+    list_filter = ["kind"]
+    date_hierarchy = "started_at"
+    search_fields = ["asset__tag", "asset__name", "item__serial_number", "mode", "note"]
+    autocomplete_fields = ["asset", "item"]
