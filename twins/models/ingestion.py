@@ -1,4 +1,4 @@
-"""What was accepted and where it lies: write-ahead batches, the index of the lake's files, each sensor's newest reading.
+"""What was accepted and where it lies: write-ahead batches, the index of the lake's files, newest readings.
 
 PostgreSQL decides. A reading is in the lake if its batch is hot (body or landing object) or its file is live; a file on
 disk that no live row names is nothing.

@@ -1,0 +1,51 @@
+"""The lake: readings in sorted Parquet files that any engine reads without a server.
+
+Promise: the same readings always give the same rows, of two readings of one (sensor, time) the one of the newest batch, sorted by
+(sensor, time); a file that is published is on the disk, whole. Reason: writing, merging and reading are pure functions from Arrow to
+Arrow, so that they run alike in a worker, on a cluster, at the edge and in a notebook. Which files are live is not known here: that is
+said by PostgreSQL and passed in. Nothing here may import Django, the settings or a clock.
+"""
+
+from twins.lake.body import decode_body, encode_body, read_landing, write_landing
+from twins.lake.intake import MAX_REJECTS, Reject, conform, content_hash, find_rejects, ranges, sort_and_drop_repeats
+from twins.lake.layout import day_of_path, landing_path, published_path, raw_path, temporary_path
+from twins.lake.merge import merge, newest, split_by_day, split_by_rows
+from twins.lake.scan import read_files, select
+from twins.lake.schema import BODY_SCHEMA, EPOCH, READING_SCHEMA, from_microseconds, microseconds, stamp_batch
+from twins.lake.writer import FileFacts, list_files, publish, remove_files, write_file
+
+__all__ = [
+    "BODY_SCHEMA",
+    "EPOCH",
+    "MAX_REJECTS",
+    "READING_SCHEMA",
+    "FileFacts",
+    "Reject",
+    "conform",
+    "content_hash",
+    "day_of_path",
+    "decode_body",
+    "encode_body",
+    "find_rejects",
+    "from_microseconds",
+    "landing_path",
+    "list_files",
+    "merge",
+    "microseconds",
+    "newest",
+    "publish",
+    "published_path",
+    "ranges",
+    "raw_path",
+    "read_files",
+    "read_landing",
+    "remove_files",
+    "select",
+    "sort_and_drop_repeats",
+    "split_by_day",
+    "split_by_rows",
+    "stamp_batch",
+    "temporary_path",
+    "write_file",
+    "write_landing",
+]

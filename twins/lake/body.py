@@ -1,0 +1,44 @@
+"""The readings of one accepted batch as bytes: an Arrow IPC stream, compressed, in a row or in a landing object."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pyarrow as pa
+
+from twins.exceptions import LakeError
+from twins.lake.schema import BODY_SCHEMA
+from twins.lake.writer import write_synced
+
+_OPTIONS = pa.ipc.IpcWriteOptions(compression="zstd")
+
+
+def encode_body(readings: pa.Table) -> bytes:
+    """Bytes of readings in BODY_SCHEMA."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, BODY_SCHEMA, options=_OPTIONS) as writer:
+        writer.write_table(readings)
+    return sink.getvalue().to_pybytes()
+
+
+def decode_body(body: bytes | memoryview | pa.Buffer) -> pa.Table:
+    """Readings in BODY_SCHEMA; raises LakeError when the bytes are not what was written."""
+    try:
+        table = pa.ipc.open_stream(pa.py_buffer(body)).read_all()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise LakeError(f"The body of a batch cannot be read ({error}): restore the database from a backup.") from error
+    if table.schema != BODY_SCHEMA:
+        raise LakeError(f"The body of a batch has the columns {table.schema.names}: restore the database from a backup.")
+    return table
+
+
+def write_landing(root: Path, path: str, body: bytes) -> None:
+    """Write a landing object so that it survives a power cut before anything refers to it."""
+    write_synced(root, path, body)
+
+
+def read_landing(root: Path, path: str) -> pa.Table:
+    """Readings of a landing object; raises FileNotFoundError when it has been compacted and removed meanwhile."""
+    with pa.memory_map(os.fspath(root / path)) as source:
+        return decode_body(source.read_buffer())

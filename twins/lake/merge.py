@@ -1,0 +1,98 @@
+"""The one rule of the lake: sorted by (sensor, time), and of two readings of one (sensor, time) the newest batch wins.
+
+Because every reading carries its batch, merging any files in any order and grouping gives the same rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+
+from twins.lake.schema import DAY, READING_SCHEMA, column, from_columns, from_microseconds
+
+
+def merge(tables: Sequence[pa.Table]) -> pa.Table:
+    """One table in READING_SCHEMA of all readings of `tables`, sorted, each (sensor, time) once, from its newest batch."""
+    filled = [table for table in tables if table.num_rows]
+    if not filled:
+        return READING_SCHEMA.empty_table()
+    table = pa.concat_tables(filled)
+    columns = [column(table, name) for name in READING_SCHEMA.names]
+    order = last_of_each(columns[0], columns[1], batch=columns[4])
+    return from_columns([values[order] for values in columns])
+
+
+def last_of_each(sensor: np.ndarray, time: np.ndarray, batch: np.ndarray | None = None) -> np.ndarray:
+    """Row numbers, sorted by (sensor, time), of the row that stands for each: that of the highest batch, else the last."""
+    if len(sensor) == 0:
+        return np.empty(0, dtype=np.int64)
+    order = _order(sensor, time)
+    ids, instants = sensor[order], time[order]
+    same = (ids[1:] == ids[:-1]) & (instants[1:] == instants[:-1])
+    if not same.any():
+        return order
+    run = np.cumsum(np.append(True, ~same))
+    if batch is not None:
+        order = order[np.lexsort((batch[order], run))]
+    return order[np.append(~same, True)]
+
+
+def _order(sensor: np.ndarray, time: np.ndarray) -> np.ndarray:
+    """A stable sort by (sensor, time): one sort of one integer when both fit into it, which is most often so."""
+    first, span = int(time.min()), int(time.max()) - int(time.min()) + 1
+    lowest = int(sensor.min())
+    if (int(sensor.max()) - lowest + 1) * span >= 2**63:
+        return np.lexsort((time, sensor))
+    key = (sensor.astype(np.int64) - lowest) * span + (time - first)
+    if (key[1:] >= key[:-1]).all():
+        return np.arange(len(key))
+    return np.argsort(key, kind="stable")
+
+
+def newest(readings: pa.Table) -> pa.Table:
+    """The reading of the newest time of each sensor of merged readings, sorted by sensor."""
+    sensor = column(readings, "sensor")
+    last = np.flatnonzero(np.append(sensor[1:] != sensor[:-1], True)) if len(sensor) else np.empty(0, dtype=np.int64)
+    return readings.take(pa.array(last))
+
+
+def split_by_day(readings: pa.Table) -> Iterator[tuple[date, pa.Table]]:
+    """The readings of each UTC day, in order of days; the order within is kept."""
+    if not readings.num_rows:
+        return
+    day = column(readings, "time") // DAY
+    first = int(day.min())
+    offset = day - first
+    if int(offset.max()) < 2**16:
+        # numpy sorts 16 bits by counting, in linear time
+        offset = offset.astype(np.uint16)
+    if (offset[1:] < offset[:-1]).any():
+        order = np.argsort(offset, kind="stable")
+        offset = offset[order]
+        readings = from_columns([column(readings, name)[order] for name in READING_SCHEMA.names])
+    bounds = [0, *(np.flatnonzero(np.diff(offset)) + 1).tolist(), len(offset)]
+    for start, end in zip(bounds, bounds[1:], strict=False):
+        yield from_microseconds((first + int(offset[start])) * DAY).date(), readings.slice(start, end - start)
+
+
+def split_by_rows(readings: pa.Table, rows: int) -> Iterator[pa.Table]:
+    """Pieces of sorted readings of about `rows` rows each, cut between sensors, so that sensor ranges do not overlap.
+
+    A single sensor is never cut: a piece is longer than `rows` only when it holds one sensor.
+    """
+    sensor = column(readings, "sensor")
+    start = 0
+    while start < len(sensor):
+        end = _end_of_piece(sensor, start, rows)
+        yield readings.slice(start, end - start)
+        start = end
+
+
+def _end_of_piece(sensor: np.ndarray, start: int, rows: int) -> int:
+    if start + rows >= len(sensor):
+        return len(sensor)
+    cut = int(np.searchsorted(sensor, sensor[start + rows], side="left"))
+    return cut if cut > start else int(np.searchsorted(sensor, sensor[start], side="right"))

@@ -1,0 +1,13 @@
+"""What runs by the clock. Hints start most work sooner; these entries find what a lost hint left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
+    # A run that is due again before it was started is not worth two.
+    "compact_hot_tail": {"task": "twins.compact_hot_tail", "schedule": 2.0, "options": {"expires": 2.0}},
+    "compact_days": {"task": "twins.compact_days", "schedule": 30.0, "options": {"expires": 30.0}},
+    "sweep_lake": {"task": "twins.sweep_lake", "schedule": 60.0, "options": {"expires": 60.0}},
+}
+"""Entries for Celery's `beat_schedule`; a host's own app adds them with `app.conf.beat_schedule |= BEAT_SCHEDULE`."""

@@ -1,0 +1,139 @@
+"""Readings: from the lake's files and the hot tail as one view, exact from the moment of acceptance.
+
+One statement names live files and hot bodies, because two would see two states of the lake, and a transaction that sees one cannot
+be opened inside a host's request transaction. A file that was replaced and swept between statement and reading makes the whole
+view be taken afresh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, TypeVar
+
+import pyarrow as pa
+from django.db import connection
+
+from twins import lake
+from twins.conf import settings
+from twins.exceptions import LakeError
+
+_ATTEMPTS = 5
+_View = TypeVar("_View")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One reading of one sensor: time in UTC, value in the sensor's unit, quality 0 = good."""
+
+    sensor: int
+    time: datetime
+    value: float
+    quality: int
+    batch: int
+
+
+def scan_readings(*, sensors: Sequence[int], start: datetime | None = None, end: datetime | None = None) -> pa.Table:
+    """All readings of `sensors` with `start` <= time < `end`, in READING_SCHEMA, sorted by (sensor, time), each once.
+
+    Unknown sensors have no readings. Raises LakeError when a live file or hot body cannot be read.
+    """
+    wanted = sorted(set(sensors))
+    if not wanted or (start is not None and end is not None and start >= end):
+        return lake.READING_SCHEMA.empty_table()
+    return _retry(lambda: _scan(wanted, start, end))
+
+
+def _scan(sensors: list[int], start: datetime | None, end: datetime | None) -> pa.Table:
+    root = settings().LAKE
+    files, bodies = [], []
+    for path, batch, landing, body in _sources(sensors, start, end):
+        if path:
+            files.append(path)
+        else:
+            bodies.append(lake.stamp_batch(_read_body(landing, body), batch))
+    chosen = [lake.select(body, sensors=sensors, start=start, end=end) for body in bodies]
+    return lake.merge([lake.read_files(root, files, sensors=sensors, start=start, end=end), *chosen])
+
+
+def _sources(
+    sensors: list[int], start: datetime | None, end: datetime | None
+) -> list[tuple[str | None, int | None, str | None, Any]]:
+    """(path, batch, landing, body) of every live file and hot batch that can hold such readings."""
+    window, bounds = ["sensor_min <= %s", "sensor_max >= %s"], [sensors[-1], sensors[0]]
+    days: list[str] = []
+    day_bounds: list[date] = []
+    if start is not None:
+        window, bounds = [*window, "time_max >= %s"], [*bounds, start]
+        days, day_bounds = [*days, "day >= %s"], [*day_bounds, _utc_day(start)]
+    if end is not None:
+        window, bounds = [*window, "time_min < %s"], [*bounds, end]
+        days, day_bounds = [*days, "day <= %s"], [*day_bounds, _utc_day(end)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT path, NULL::bigint, NULL, NULL::bytea FROM twins_lakefile "
+            f"WHERE dataset = 'raw' AND state = 'live' AND {' AND '.join([*window, *days])} "
+            "UNION ALL SELECT NULL, id, landing, body FROM twins_batch "
+            f"WHERE compacted_at IS NULL AND {' AND '.join(window)}",
+            [*bounds, *day_bounds, *bounds],
+        )
+        return cursor.fetchall()
+
+
+def latest_readings(sensors: Iterable[int]) -> dict[int, Reading]:
+    """The reading of the newest measured time of each sensor that has one, from its newest batch; one statement."""
+    wanted = sorted(set(sensors))
+    return _retry(lambda: _latest(wanted)) if wanted else {}
+
+
+def _latest(sensors: list[int]) -> dict[int, Reading]:
+    compacted, bodies = _latest_sources(sensors)
+    latest = {reading.sensor: reading for reading in compacted}
+    # A body that ends before every answer already known cannot change one.
+    oldest = min(reading.time for reading in compacted) if len(compacted) == len(sensors) else None
+    hot = [
+        lake.select(lake.stamp_batch(_read_body(landing, body), batch), sensors=sensors)
+        for batch, time_max, landing, body in bodies
+        if oldest is None or time_max >= oldest
+    ]
+    for row in lake.newest(lake.merge(hot)).to_pylist():
+        reading = Reading(**row)
+        known = latest.get(reading.sensor)
+        if known is None or (known.time, known.batch) < (reading.time, reading.batch):
+            latest[reading.sensor] = reading
+    return latest
+
+
+def _latest_sources(sensors: list[int]) -> tuple[list[Reading], list[tuple[int, datetime, str | None, Any]]]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT sensor_id, time, value, quality, batch, NULL, NULL::bytea FROM twins_latestreading "
+            "WHERE sensor_id = ANY(%s) UNION ALL "
+            "SELECT NULL, time_max, NULL, NULL, id, landing, body FROM twins_batch "
+            "WHERE compacted_at IS NULL AND sensor_min <= %s AND sensor_max >= %s",
+            [sensors, sensors[-1], sensors[0]],
+        )
+        rows = cursor.fetchall()
+    compacted = [Reading(*row[:5]) for row in rows if row[0] is not None]
+    return compacted, [(row[4], row[1], row[5], row[6]) for row in rows if row[0] is None]
+
+
+def _read_body(landing: str | None, body: Any) -> pa.Table:
+    return lake.read_landing(settings().LAKE, landing) if landing else lake.decode_body(body)
+
+
+def _retry(view: Callable[[], _View]) -> _View:
+    for _ in range(_ATTEMPTS):
+        try:
+            return view()
+        except FileNotFoundError as error:
+            missing = error
+    raise LakeError(
+        f"A file of the lake that the index calls live is missing ({missing}): restore the lake from a backup, "
+        "or point TWINS['LAKE'] at the right directory."
+    )
+
+
+def _utc_day(instant: datetime) -> date:
+    return lake.from_microseconds(lake.microseconds(instant)).date()
