@@ -1,0 +1,9 @@
+"""Django's entry to the stand-alone project, so that its commands are found."""
+
+from django.apps import AppConfig
+
+
+class ProjectConfig(AppConfig):
+    name = "config"
+    label = "config"
+    verbose_name = "Stand-alone project"

@@ -1,0 +1,21 @@
+"""One ASGI application: Django over HTTP with the admin's static files, and the twins over WebSocket."""
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+_django = get_asgi_application()  # sets Django up, which the imports below need
+
+from channels.auth import AuthMiddlewareStack  # noqa: E402
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler  # noqa: E402
+from twins.routing import websocket_urlpatterns  # noqa: E402
+
+# Static files come from the packages themselves: no collectstatic, and no middleware on the way of other requests.
+application = ProtocolTypeRouter(
+    {
+        "http": ASGIStaticFilesHandler(_django),
+        "websocket": AuthMiddlewareStack(URLRouter(websocket_urlpatterns)),
+    }
+)

@@ -1,0 +1,168 @@
+"""Processes that belong to one data directory: started in a group of their own, found again, and ended whole.
+
+Every child carries the data directory in its environment, so what a killed supervisor left behind is recognised
+without trusting a number in a file that another process may have by now.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import IO, Any
+
+import psutil  # type: ignore[import-untyped]
+
+OWNER = "TWINS_CHILD_OF"
+"""Environment variable of every child: the data directory it works for."""
+_LOG_LIMIT = 10 * 1024 * 1024
+
+
+def spawn(
+    name: str,
+    command: Sequence[str],
+    *,
+    data: Path,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    last_wish: signal.Signals = signal.SIGTERM,
+) -> subprocess.Popen[bytes]:
+    """Start `command` as the leader of a new session, logging to DATA/log/NAME.log, its id in DATA/run/NAME.pid.
+
+    On Linux the child gets `last_wish` should this process die without a word. Call from the main thread: the
+    kernel ties that wish to the thread that forked.
+    """
+    environment = {**os.environ, **(env or {}), OWNER: str(data)}
+    with _open_log(data, name) as log:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=cwd,
+            env=environment,
+            start_new_session=True,
+            preexec_fn=_dies_with_parent(last_wish),  # noqa: PLW1509 (the callers have one thread)
+        )
+    pid_file(data, name).write_text(f"{child.pid}\n")
+    return child
+
+
+def pid_file(data: Path, name: str) -> Path:
+    """Where the process id of the child `name` is written."""
+    folder = data / "run"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{name}.pid"
+
+
+def log_file(data: Path, name: str) -> Path:
+    """Where the child `name` writes what it has to say."""
+    return data / "log" / f"{name}.log"
+
+
+def last_lines(data: Path, name: str, count: int = 12) -> str:
+    """The end of a child's log, for a message that says why it died."""
+    try:
+        text = log_file(data, name).read_bytes()[-8192:].decode(errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(text.splitlines()[-count:])
+
+
+def stop(child: subprocess.Popen[bytes], *, first: signal.Signals = signal.SIGTERM, patience: float = 5.0) -> None:
+    """Ask the child to end, then end its whole group; returns when no member is left."""
+    if child.poll() is None:
+        child.send_signal(first)
+        try:
+            child.wait(patience)
+        except subprocess.TimeoutExpired:
+            child.kill()
+    end_group(child)
+    child.wait()
+
+
+def end_group(child: subprocess.Popen[bytes]) -> None:
+    """Kill what is left of the child's group, grandchildren included."""
+    try:
+        os.killpg(child.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
+        return
+
+
+def orphans(data: Path, *, home: Path | None = None) -> list[psutil.Process]:
+    """Processes of this data directory that have no supervisor any more, PostgreSQL's backends included.
+
+    PostgreSQL overwrites its environment with its title, therefore it is known by its working directory: `home`,
+    or anywhere below `data`.
+    """
+    return [one for one in psutil.process_iter() if one.pid != os.getpid() and _works_for(one, data, home or data)]
+
+
+def end_orphans(data: Path, *, home: Path | None = None, patience: float = 3.0) -> int:
+    """End every orphan, gently first; returns how many there were."""
+    found = orphans(data, home=home)
+    for process in found:
+        _signal(process, signal.SIGINT if process.name() == "postgres" else signal.SIGTERM)
+    _, alive = psutil.wait_procs(found, timeout=patience)
+    for process in alive:
+        _signal(process, signal.SIGKILL)
+    psutil.wait_procs(alive, timeout=patience)
+    return len(found)
+
+
+def wait_until(condition: Callable[[], bool], *, seconds: float, step: float = 0.02) -> bool:
+    """Ask `condition()` until it is true or the time is over."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(step)
+    return True
+
+
+def _works_for(process: psutil.Process, data: Path, home: Path) -> bool:
+    try:
+        if process.environ().get(OWNER) == str(data):
+            return process.status() != psutil.STATUS_ZOMBIE
+        return process.name() == "postgres" and Path(process.cwd()).is_relative_to(home)
+    except (psutil.Error, OSError):
+        return False
+
+
+def _signal(process: psutil.Process, number: signal.Signals) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.Error:
+        return
+
+
+def _open_log(data: Path, name: str) -> IO[bytes]:
+    path = log_file(data, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and path.stat().st_size > _LOG_LIMIT:
+        path.replace(path.with_suffix(".log.1"))
+    return path.open("ab")
+
+
+def _dies_with_parent(last_wish: signal.Signals) -> Any:
+    if not sys.platform.startswith("linux"):
+        return None
+    library, parent = _libc(), os.getpid()
+
+    def wish() -> None:
+        library.prctl(1, int(last_wish), 0, 0, 0)  # PR_SET_PDEATHSIG
+        if os.getppid() != parent:  # it died between fork and prctl
+            os._exit(1)
+
+    return wish
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)

@@ -1,0 +1,116 @@
+"""Every test run has a PostgreSQL and a Valkey of its own, every test a lake of its own, and every skip is named.
+
+The engines start before Django reads its settings, below a temporary directory, unless DATABASE_URL and REDIS_URL
+point elsewhere. Tests marked `full` (browsers, npm, long kill runs) run with --full only, and there a skip that
+tests/skips does not list with its reason fails the run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+_ENGINES = pytest.StashKey[contextlib.ExitStack]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="run what needs browsers, npm or long kill runs as well")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "full: needs a browser, npm or minutes; runs with --full only")
+    stack = config.stash[_ENGINES] = contextlib.ExitStack()
+    if config.option.help or config.option.collectonly:
+        _point_nowhere()
+    else:
+        _start_engines(stack)
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    from django.conf import settings
+
+    # pytest-django sets Django up after this hook, provided the settings have been read by then.
+    assert settings.INSTALLED_APPS
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    config.stash[_ENGINES].close()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.option.full:
+        return
+    long = [item for item in items if item.get_closest_marker("full")]
+    if long:
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if session.config.option.full and session.exitstatus == 0 and _unlisted(session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    skips = _skips(config)
+    terminalreporter.section("skips")
+    for where, reason in skips:
+        terminalreporter.line(f"{where}: {reason}")
+    terminalreporter.line(f"{len(skips)} skipped")
+    for where, _ in _unlisted(config) if config.option.full else ():
+        terminalreporter.line(f"FAILED {where} was skipped and tests/skips does not list it", red=True)
+
+
+@pytest.fixture(autouse=True)
+def _lake(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """A lake of its own for each test."""
+    settings = request.getfixturevalue("settings")
+    settings.TWINS = {**settings.TWINS, "LAKE": tmp_path / "lake"}
+
+
+def _start_engines(stack: contextlib.ExitStack) -> None:
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="twins-test-", ignore_cleanup_errors=True)))
+    os.environ["TWINS_DATA"] = str(folder)
+    if {"DATABASE_URL", "REDIS_URL"} <= set(os.environ):
+        return
+    from config import embedded
+
+    try:
+        addresses = stack.enter_context(embedded.running(folder))
+    except embedded.EngineError as error:
+        pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
+    _export(stack, {name: value for name, value in addresses.items() if name not in os.environ})
+
+
+def _export(stack: contextlib.ExitStack, values: dict[str, str]) -> None:
+    os.environ.update(values)
+    for name in values:
+        stack.callback(os.environ.pop, name, None)
+
+
+def _point_nowhere() -> None:
+    os.environ.setdefault("DATABASE_URL", "postgresql:///nowhere")
+    os.environ.setdefault("REDIS_URL", "redis://127.0.0.1:1/0")
+
+
+def _skips(config: pytest.Config) -> list[tuple[str, str]]:
+    """Where and why tests were skipped in this run."""
+    reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+    reports = reporter.stats.get("skipped", []) if reporter else []
+    return [(report.nodeid, str(report.longrepr[2]).removeprefix("Skipped: ")) for report in reports]
+
+
+def _unlisted(config: pytest.Config) -> list[tuple[str, str]]:
+    """Skips that tests/skips does not allow."""
+    lines = (ROOT / "tests" / "skips").read_text().splitlines()
+    allowed = [line.split("#")[0].strip() for line in lines if line.split("#")[0].strip()]
+    return [skip for skip in _skips(config) if not any(fnmatch.fnmatch(skip[0], pattern) for pattern in allowed)]
