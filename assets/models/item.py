@@ -55,4 +55,5 @@ class Installation(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.item_id} at {self.asset_id}"
+        since = f"from {self.period.lower:%Y-%m-%d}"
+        return since if self.period.upper is None else f"{since} to {self.period.upper:%Y-%m-%d}"

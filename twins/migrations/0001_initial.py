@@ -234,6 +234,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "verbose_name_plural": "health",
                 "ordering": ["health", "asset_id"],
             },
         ),

@@ -81,6 +81,7 @@ class Assessment(models.Model):
 
     class Meta:
         ordering = ["health", "asset_id"]
+        verbose_name_plural = "health"
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(health__gte=0, health__lte=100), name="assessment_health_0_to_100"

@@ -1,0 +1,170 @@
+"""Health: every assessed asset, the worst part first, and for each the evidence behind its figure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from assets.models import Asset, Level
+from assets.selectors import ancestors
+from twins.admin import tables, words
+from twins.admin.reading import ReadOnlyAdmin
+from twins.models import Assessment
+
+
+class LevelFilter(admin.SimpleListFilter):
+    """Parts unless something else is asked: a part is what one can act on."""
+
+    title = "level"
+    parameter_name = "level"
+    _default = "part"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("part", "Parts"), ("product", "Products"), ("system", "Systems"), ("all", "All levels")]
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        for value, title in self.lookup_choices:
+            yield {
+                "selected": value == (self.value() or self._default),
+                "query_string": changelist.get_query_string({self.parameter_name: str(value)}),
+                "display": title,
+            }
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Assessment]) -> QuerySet[Assessment]:
+        level = self.value() or self._default
+        return queryset.filter(asset__level=level) if level in Level.values else queryset
+
+
+class _PlacedChangeList(ChangeList):
+    """Fetches where all rows of a page stand in one statement."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.result_list = list(self.result_list)
+        above = ancestors(row.asset_id for row in self.result_list)
+        for row in self.result_list:
+            row.place = _names(above[row.asset_id])
+
+
+def _names(assets: list[Asset]) -> str:
+    return " › ".join(asset.name for asset in assets)
+
+
+@admin.register(Assessment)
+class HealthAdmin(ReadOnlyAdmin):
+    """What is worst and why."""
+
+    list_display = [
+        "tag", "level", "where", "health_bar", "failure", "remaining_life", "coverage_share", "top_driver", "data_age",
+    ]  # fmt: skip
+    list_select_related = ["asset", "model"]
+    list_filter = [LevelFilter, "source", ("item__design", admin.RelatedOnlyFieldListFilter)]
+    search_fields = ["asset__tag", "asset__name"]
+    search_help_text = "Tag or name of an asset."
+    ordering = ["health", "asset"]
+    fieldsets = [
+        (None, {"fields": ["link", "where", "item_link", "health_bar", "failure", "remaining_life", "coverage_share",
+                           "data_age", "source", "model_link", "assessed_at"]}),
+        ("What moves it", {"fields": ["drivers_table", "horizons_table"]}),
+        ("What it was seen from", {"fields": ["inputs_table"]}),
+        ("What happened", {"fields": ["events_table", "installations_table"]}),
+    ]  # fmt: skip
+    readonly_fields = [name for _, options in fieldsets for name in options["fields"]]
+
+    class Media:
+        css = {"all": ["twins/health.css"]}
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        # A theme may bring a change list of its own.
+        return type("PlacedChangeList", (_PlacedChangeList, super().get_changelist(request, **kwargs)), {})
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Assessment]:
+        return super().get_queryset(request).select_related("asset", "item", "model").defer("model__artefact")
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return super().changelist_view(request, {"title": "Health, worst first", **(extra_context or {})})
+
+    @admin.display(description="asset", ordering="asset__tag")
+    def tag(self, row: Assessment) -> str:
+        return str(row.asset)
+
+    @admin.display(description="level", ordering="asset__level")
+    def level(self, row: Assessment) -> str:
+        return row.asset.level
+
+    @admin.display(description="where it stands")
+    def where(self, row: Assessment) -> str:
+        if not hasattr(row, "place"):
+            return _names(ancestors([row.asset_id])[row.asset_id]) or "-"
+        return row.place or "-"
+
+    @admin.display(description="health", ordering="health")
+    def health_bar(self, row: Assessment) -> SafeString:
+        return words.health_bar(row.health)
+
+    @admin.display(description="failure probability")
+    def failure(self, row: Assessment) -> str:
+        return words.failure_probability(row)
+
+    @admin.display(description="remaining life", ordering="rul_p50")
+    def remaining_life(self, row: Assessment) -> str:
+        return words.remaining_life(row)
+
+    @admin.display(description="coverage", ordering="coverage")
+    def coverage_share(self, row: Assessment) -> str:
+        return words.percent(row.coverage)
+
+    @admin.display(description="top driver")
+    def top_driver(self, row: Assessment) -> str:
+        return words.driver(row.drivers[0]) if row.drivers else "-"
+
+    @admin.display(description="age of data", ordering="-data_time")
+    def data_age(self, row: Assessment) -> str:
+        return words.age(row.data_time, timezone.now())
+
+    @admin.display(description="asset")
+    def link(self, row: Assessment) -> SafeString:
+        return _link("twins_assets_asset", row.asset_id, row.asset)
+
+    @admin.display(description="item")
+    def item_link(self, row: Assessment) -> SafeString | str:
+        return _link("twins_assets_item", row.item_id, row.item) if row.item else "-"
+
+    @admin.display(description="model")
+    def model_link(self, row: Assessment) -> SafeString | str:
+        if row.model:
+            return _link("twins_healthmodel", row.model_id, f"trained {row.model.trained_at:%Y-%m-%d %H:%M}")
+        return _link("twins_assessment", row.worst_asset_id, row.worst_asset) if row.worst_asset else "-"
+
+    @admin.display(description="drivers")
+    def drivers_table(self, row: Assessment) -> SafeString | str:
+        return tables.drivers(row)
+
+    @admin.display(description="failure by horizon")
+    def horizons_table(self, row: Assessment) -> SafeString | str:
+        return tables.horizons(row)
+
+    @admin.display(description="latest readings")
+    def inputs_table(self, row: Assessment) -> SafeString | str:
+        return tables.inputs(row, timezone.now())
+
+    @admin.display(description="events")
+    def events_table(self, row: Assessment) -> SafeString | str:
+        return tables.events(row)
+
+    @admin.display(description="installations")
+    def installations_table(self, row: Assessment) -> SafeString | str:
+        return tables.installations(row)
+
+
+def _link(view: str, key: Any, text: object) -> SafeString:
+    return format_html('<a href="{}">{}</a>', reverse(f"admin:{view}_change", args=[key]), text)

@@ -1,0 +1,93 @@
+"""The evidence of one assessment as small tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
+
+from assets.admin.periods import installed, removed
+from assets.models import Asset, Sensor, SensorRole
+from assets.selectors import ancestors, installation_history, latest_events, sensors_of, subtree
+from twins.admin import words
+from twins.models import Assessment, AssessmentSource
+from twins.selectors.readings import latest_readings
+
+_MOST_INPUTS = 200
+
+
+def drivers(row: Assessment) -> SafeString | str:
+    """Every input that moves the score, the worst first."""
+    return _table(["input", "points of health"], [[entry["input"], f"{entry['points']:+.1f}"] for entry in row.drivers])
+
+
+def horizons(row: Assessment) -> SafeString | str:
+    """The failure probability for each horizon, the nearest first."""
+    known = sorted(row.failure_probabilities, key=lambda entry: entry["horizon"])
+    cells = [[f"{words.number(one['horizon'])} {row.rul_unit}", words.percent(one["probability"])] for one in known]
+    return _table(["within", "probability of failure"], cells)
+
+
+def inputs(row: Assessment, now: datetime) -> SafeString | str:
+    """The newest reading of each sensor that feeds the score; a roll-up has none of its own."""
+    if row.source == AssessmentSource.ROLLUP:
+        return "Taken from the worst of what it consists of."
+    sensors = _inputs(row.asset)[:_MOST_INPUTS]
+    newest = latest_readings(sensor.pk for _, sensor in sensors)
+    cells = []
+    for name, sensor in sensors:
+        reading = newest.get(sensor.pk)
+        value = f"{words.number(reading.value)} {sensor.unit}" if reading else "no reading"
+        quality = ("good" if reading.quality == 0 else "not good") if reading else "-"
+        cells.append([name, sensor.quantity, value, quality, words.age(reading.time if reading else None, now)])
+    return _table(["input", "quantity", "latest", "quality", "age"], cells)
+
+
+def _inputs(asset: Asset) -> list[tuple[str, Sensor]]:
+    """Sensors of the subtree, and what drives the asset from above, named by where they stand."""
+    below, above = subtree([asset.pk])[asset.pk], ancestors([asset.pk])[asset.pk]
+    sensors = sensors_of([one.pk for one in [*below, *above]])
+    tags = {one.pk: one.tag for one in below}
+    own = [
+        ("/".join([*(tags[key] for key in one.path[len(asset.path) :]), sensor.name]), sensor)
+        for one in below
+        for sensor in sensors[one.pk]
+    ]
+    driving = [
+        (f"{one.tag}/{sensor.name}", sensor)
+        for one in above
+        for sensor in sensors[one.pk]
+        if sensor.role in (SensorRole.SETTING, SensorRole.USAGE)
+    ]
+    return own + driving
+
+
+def events(row: Assessment) -> SafeString | str:
+    """What happened at the asset, the newest first."""
+    cells = [
+        [
+            f"{event.started_at:%Y-%m-%d %H:%M}",
+            event.get_kind_display(),
+            event.mode or "-",
+            event.item or "-",
+            event.note,
+        ]
+        for event in latest_events([row.asset_id])[row.asset_id]
+    ]
+    return _table(["when", "what", "mode", "item", "note"], cells)
+
+
+def installations(row: Assessment) -> SafeString | str:
+    """What was installed there, the newest first."""
+    cells = [
+        [one.item, one.item.design, installed(one), removed(one), one.removal_reason or "-"]
+        for one in installation_history([row.asset_id])[row.asset_id]
+    ]
+    return _table(["item", "design", "installed", "removed", "why"], cells)
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> SafeString | str:
+    cells = list(rows)
+    return render_to_string("twins/admin/table.html", {"columns": columns, "rows": cells}) if cells else "-"
