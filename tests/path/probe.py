@@ -1,0 +1,51 @@
+"""What the tests of the whole path ask of a running installation, in a process of its own: `python probe.py VERB`.
+
+`seed` makes one part with 20 sensors and prints a token and their UUIDs; `readings` prints every reading of the lake.
+The installation is the one that TWINS_DATA names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+import django  # ruff: noqa: E402  (models can only be imported after setup)
+
+django.setup()
+
+from assets.models import Level, Sensor
+from assets.services import NewAsset, create_assets, create_sensors
+from twins.models import Scope
+from twins.selectors.readings import scan_readings
+from twins.services.tokens import create_token
+
+
+def seed() -> dict[str, object]:
+    tree = create_assets(
+        rows=[
+            NewAsset(tag="K1", name="Kill test", level=Level.SYSTEM),
+            NewAsset(tag="K1-P", name="Pump", level=Level.PRODUCT, parent="K1"),
+            NewAsset(tag="K1-P-B", name="Bearing", level=Level.PART, parent="K1-P"),
+        ]
+    )
+    sensors = create_sensors(
+        sensors=[Sensor(asset=tree["K1-P-B"], name=f"s{i}", quantity="temperature", unit="Cel") for i in range(20)]
+    )
+    _, token = create_token(name="kill test", scopes=[Scope.INGEST, Scope.READ])
+    return {"token": token, "sensors": [str(sensor.uuid) for sensor in sensors]}
+
+
+def readings() -> list[list[object]]:
+    uuids = {sensor.id: str(sensor.uuid) for sensor in Sensor.objects.all()}
+    table = scan_readings(sensors=sorted(uuids))
+    columns = (table["sensor"].to_pylist(), table["time"].to_pylist(), table["value"].to_pylist())
+    return [[uuids[sensor], time.isoformat(), value] for sensor, time, value in zip(*columns, strict=True)]
+
+
+if __name__ == "__main__":
+    print(json.dumps({"seed": seed, "readings": readings}[sys.argv[1]]()))
