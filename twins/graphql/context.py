@@ -1,0 +1,44 @@
+"""What one GraphQL operation carries: who asks, the loaders that batch its reads, and the request it came with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Self
+
+import strawberry
+from django.db.models import Q
+from django.utils import timezone
+
+from twins.graphql.loaders import Loaders
+from twins.services.principals import Principal, visible_assets
+
+
+@dataclass
+class Context:
+    """The context value of one execution.
+
+    `request` is the HTTP request or the WebSocket consumer. `splice` is for a transport that encodes answers with
+    `orjson`: only then may parts of an answer be ready-made JSON (`orjson.Fragment`).
+    """
+
+    principal: Principal
+    loaders: Loaders = field(default=None)  # type: ignore[assignment]
+    request: Any = None
+    splice: bool = False
+    now: datetime = field(default_factory=timezone.now)
+
+    def __post_init__(self) -> None:
+        if self.loaders is None:
+            self.loaders = Loaders(self.principal)
+
+    def fresh(self) -> Self:
+        """The same context with empty loaders: one for each operation and for each answer of a subscription."""
+        return replace(self, loaders=Loaders(self.principal), now=timezone.now())
+
+    def visible(self) -> Q:
+        """The predicate on Asset of what may be read; raises AccessDenied."""
+        return visible_assets(self.principal)
+
+
+Info = strawberry.Info[Context, None]

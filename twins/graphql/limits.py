@@ -1,0 +1,232 @@
+"""What a query may cost, known before it runs: one walk over the document, each fragment once.
+
+Cost is the greatest number of fields the answer can have: a list of `first: 50` counts what is selected of each node 50
+times. Doubling fragments are therefore numbers, not work, and cyclic ones end where they begin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    GraphQLField,
+    GraphQLNamedType,
+    GraphQLSchema,
+    InlineFragmentNode,
+    IntValueNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    VariableNode,
+    get_named_type,
+    is_leaf_type,
+    is_list_type,
+    parse,
+)
+from graphql.pyutils import Undefined
+from graphql.type import GraphQLNonNull
+from strawberry.extensions import SchemaExtension
+
+from twins.graphql.types.connection import MAX_FIRST
+
+TOKENS, DEPTH, ALIASES, DIRECTIVES, ROOT_FIELDS, COST = 4000, 20, 100, 50, 20, 2_000_000
+SIZE_ARGUMENTS = ("first", "points")
+SIZED_LISTS = ("nodes", "readings")
+SHORT_LIST, INTROSPECTION_LIST = 10, 30
+
+
+class Weight(NamedTuple):
+    """What a selection weighs: fields once, fields for each node of the list it is part of, and its counts."""
+
+    once: int = 0
+    each: int = 0
+    depth: int = 0
+    aliases: int = 0
+    directives: int = 0
+
+    def beside(self, other: Weight) -> Weight:
+        """Both selections in one set."""
+        depth = max(self.depth, other.depth)
+        once, each = self.once + other.once, self.each + other.each
+        return Weight(once, each, depth, self.aliases + other.aliases, self.directives + other.directives)
+
+
+@dataclass
+class _Walk:
+    """One walk over an operation; variables of `first` count with their values."""
+
+    schema: GraphQLSchema
+    fragments: Mapping[str, FragmentDefinitionNode]
+    variables: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        self._weights: dict[str, Weight] = {}
+
+    def selection(self, selections: SelectionSetNode | None, parent: GraphQLNamedType | None) -> Weight:
+        weight = Weight()
+        for node in selections.selections if selections else ():
+            if isinstance(node, FieldNode):
+                found = self._field(node, parent)
+            elif isinstance(node, FragmentSpreadNode):
+                found = self._fragment(node.name.value)
+            else:
+                assert isinstance(node, InlineFragmentNode)
+                condition = node.type_condition
+                found = self.selection(
+                    node.selection_set, self.schema.get_type(condition.name.value) if condition else parent
+                )
+            weight = weight.beside(found).beside(Weight(directives=len(node.directives or ())))
+        return weight
+
+    def _fragment(self, name: str) -> Weight:
+        if name not in self._weights:
+            # A spread inside its own definition weighs nothing here; validation refuses the cycle.
+            self._weights[name] = Weight()
+            if fragment := self.fragments.get(name):
+                parent = self.schema.get_type(fragment.type_condition.name.value)
+                self._weights[name] = self.selection(fragment.selection_set, parent)
+        return self._weights[name]
+
+    def _field(self, node: FieldNode, parent: GraphQLNamedType | None) -> Weight:
+        field = _definition(self.schema, parent, node.name.value)
+        named = get_named_type(field.type) if field else None
+        inner = self.selection(node.selection_set, named)
+        cost = 1 + inner.once + inner.each * self._size(node, field)
+        sized = field is not None and node.name.value in SIZED_LISTS
+        if field is not None and not sized and _is_list(field) and not is_leaf_type(named):
+            cost *= INTROSPECTION_LIST if str(named).startswith("__") else SHORT_LIST
+        return Weight(
+            once=0 if sized else cost,
+            each=cost if sized else 0,
+            depth=inner.depth + 1,
+            aliases=inner.aliases + (node.alias is not None),
+            directives=inner.directives,
+        )
+
+    def _size(self, node: FieldNode, field: GraphQLField | None) -> int:
+        """How many nodes the field may list; raises GraphQLError when that is out of bounds."""
+        for name in SIZE_ARGUMENTS:
+            if field is None or name not in field.args:
+                continue
+            default = field.args[name].default_value
+            size = default if default is not Undefined else MAX_FIRST
+            for argument in node.arguments or ():
+                if argument.name.value == name:
+                    size = self._value(argument.value, size)
+            # Whatever is no whole number is refused by GraphQL itself, with its own sentence.
+            if isinstance(size, bool) or not isinstance(size, int | float) or size != size // 1:
+                return 1
+            if not 1 <= size <= MAX_FIRST:
+                raise GraphQLError(f"{name} is {str(size)[:20]}: ask for 1 to {MAX_FIRST}.", [node])
+            return int(size)
+        return 1
+
+    def _value(self, value: Any, default: Any) -> Any:
+        if isinstance(value, VariableNode):
+            return self.variables.get(value.name.value, default)
+        # A number this long is beyond every bound; Python would refuse to read it past 4300 digits.
+        return int(value.value[:20]) if isinstance(value, IntValueNode) else None
+
+
+def check_limits(
+    schema: GraphQLSchema, document: DocumentNode, variables: Mapping[str, Any] | None
+) -> list[GraphQLError]:
+    """What speaks against running the document; empty when nothing does. Linear in its length."""
+    fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
+    try:
+        for operation in document.definitions:
+            if isinstance(operation, OperationDefinitionNode):
+                walk = _Walk(schema, fragments, _variables(operation, variables or {}))
+                for error in _excesses(walk, operation):
+                    return [error]
+    except GraphQLError as error:
+        return [error]
+    except RecursionError:
+        return [_too_much("nesting", "more", DEPTH)]
+    return []
+
+
+def _excesses(walk: _Walk, operation: OperationDefinitionNode) -> Iterator[GraphQLError]:
+    root = walk.schema.get_root_type(operation.operation)
+    weight = walk.selection(operation.selection_set, root)
+    measured = (
+        ("depth", weight.depth, DEPTH),
+        ("number of aliases", weight.aliases, ALIASES),
+        ("number of directives", weight.directives, DIRECTIVES),
+        ("number of root fields", len(operation.selection_set.selections), ROOT_FIELDS),
+        ("cost", weight.once + weight.each * MAX_FIRST, COST),
+    )
+    for name, value, limit in measured:
+        if value > limit:
+            yield _too_much(name, value, limit)
+
+
+def _too_much(name: str, value: Any, limit: int) -> GraphQLError:
+    shown = value if not isinstance(value, int) or value < 10**12 else "more than 10^12"
+    return GraphQLError(
+        f"The {name} of this query is {shown}, at most {limit} is allowed: ask for fewer fields or smaller pages.",
+        extensions={"code": "LIMIT_EXCEEDED"},
+    )
+
+
+def _variables(operation: OperationDefinitionNode, given: Mapping[str, Any]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for definition in operation.variable_definitions or ():
+        name = definition.variable.name.value
+        if isinstance(definition.default_value, IntValueNode):
+            values[name] = int(definition.default_value.value[:20])
+        if given.get(name) is not None:
+            values[name] = given[name]
+    return values
+
+
+def _definition(schema: GraphQLSchema, parent: GraphQLNamedType | None, name: str) -> GraphQLField | None:
+    if parent is not None and parent is schema.query_type and name in ("__schema", "__type"):
+        return schema.get_field(parent, name)  # type: ignore[arg-type]
+    found: GraphQLField | None = getattr(parent, "fields", {}).get(name)
+    return found if isinstance(found, GraphQLField) else None
+
+
+def _is_list(field: GraphQLField) -> bool:
+    kind: Any = field.type
+    return is_list_type(kind.of_type if isinstance(kind, GraphQLNonNull) else kind)
+
+
+@lru_cache(maxsize=256)
+def _parse(text: str) -> DocumentNode:
+    try:
+        return parse(text, max_tokens=TOKENS)
+    except RecursionError:
+        raise _too_much("nesting", "more", DEPTH) from None
+
+
+@lru_cache(maxsize=256)
+def _validate(schema: GraphQLSchema, document: DocumentNode, rules: tuple[Any, ...]) -> list[GraphQLError]:
+    from strawberry.schema.schema import validate_document
+
+    return validate_document(schema, document, rules)
+
+
+class Limits(SchemaExtension):
+    """Parsing and validation, kept for repeated texts; the limits stand between, before what is not linear."""
+
+    def on_parse(self) -> Iterator[None]:
+        context = self.execution_context
+        if context.query:
+            context.graphql_document = _parse(context.query)
+        yield
+
+    def on_validate(self) -> Iterator[None]:
+        context = self.execution_context
+        schema, document = context.schema._schema, context.graphql_document
+        assert document is not None
+        errors = check_limits(schema, document, context.variables)
+        context.pre_execution_errors = errors or _validate(schema, document, context.validation_rules)
+        yield

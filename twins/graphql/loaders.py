@@ -1,0 +1,109 @@
+"""Batched reads of one operation: whatever the size of the tree, each field of a selection is one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.db.models import Q
+from strawberry.dataloader import DataLoader
+
+from twins.selectors import twins as select
+from twins.selectors.readings import latest_readings
+from twins.selectors.series import series_of
+from twins.services.principals import Principal, visible_assets
+
+Loader = DataLoader[Any, Any]
+
+
+class Loaders:
+    """One loader per thing that is read; good for one operation, because what was read once is kept.
+
+    Keys are an owner's id, or (id, arguments) where a field has arguments: owners with equal arguments share one.
+    """
+
+    def __init__(self, principal: Principal) -> None:
+        self._principal = principal
+
+    @cached_property
+    def visible(self) -> Q:
+        """What may be read; raises AccessDenied."""
+        return visible_assets(self._principal)
+
+    @cached_property
+    def assets(self) -> Loader:
+        return _by_key(lambda ids: select.assets_by_id(ids, visible=self.visible))
+
+    @cached_property
+    def children(self) -> Loader:
+        return _by_arguments(
+            lambda ids, key: select.children_of(ids, level=key[0], page=key[1], visible=self.visible), list
+        )
+
+    @cached_property
+    def child_counts(self) -> Loader:
+        return _by_arguments(lambda ids, level: select.child_counts(ids, level=level, visible=self.visible), int)
+
+    @cached_property
+    def sensors(self) -> Loader:
+        return _by_arguments(lambda ids, page: select.sensors_of(ids, page=page), list)
+
+    @cached_property
+    def sensor_counts(self) -> Loader:
+        return _by_key(select.sensor_counts, int)
+
+    @cached_property
+    def events(self) -> Loader:
+        return _by_arguments(lambda ids, page: select.events_of(ids, page=page), list)
+
+    @cached_property
+    def event_counts(self) -> Loader:
+        return _by_key(select.event_counts, int)
+
+    @cached_property
+    def installations(self) -> Loader:
+        return _by_key(select.current_installations)
+
+    @cached_property
+    def assessments(self) -> Loader:
+        return _by_key(select.assessments_of)
+
+    @cached_property
+    def latest(self) -> Loader:
+        """The newest reading by lake key of the sensor, or None."""
+        return _by_key(latest_readings)
+
+    @cached_property
+    def series(self) -> Loader:
+        """Readings of a window by (lake key, (start, end, points)): one scan for all sensors of one window."""
+        return _by_arguments(
+            lambda sensors, key: series_of(sensors, start=key[0], end=key[1], points=key[2]), lambda: ([], 0)
+        )
+
+
+def _none() -> None:
+    return None
+
+
+def _by_key(read: Callable[[list[Any]], Mapping[Any, Any]], missing: Callable[[], Any] = _none) -> Loader:
+    async def load(keys: list[Any]) -> list[Any]:
+        found = await sync_to_async(read)(keys)
+        return [found[key] if key in found else missing() for key in keys]
+
+    return DataLoader(load_fn=load)
+
+
+def _by_arguments(read: Callable[[list[Any], Any], Mapping[Any, Any]], missing: Callable[[], Any]) -> Loader:
+    def read_all(keys: Sequence[tuple[Any, Any]]) -> list[Any]:
+        owners: dict[Any, list[Any]] = {}
+        for owner, arguments in keys:
+            owners.setdefault(arguments, []).append(owner)
+        found = {arguments: read(each, arguments) for arguments, each in owners.items()}
+        return [found[arguments].get(owner) or missing() for owner, arguments in keys]
+
+    async def load(keys: list[tuple[Any, Any]]) -> list[Any]:
+        return await sync_to_async(read_all)(keys)
+
+    return DataLoader(load_fn=load)

@@ -1,0 +1,68 @@
+"""Times and spans on the wire: one format each, so that texts sort as times do and every path writes the same bytes."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import strawberry
+from graphql import GraphQLError
+from strawberry.types.scalar import ScalarDefinition
+
+_DURATION = re.compile(
+    r"P(?=.)(?:(\d{1,6})W)?(?:(\d{1,6})D)?(?:T(?=.)(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,9}(?:\.\d{1,6})?)S)?)?"
+)
+_SECONDS = (7 * 86400, 86400, 3600, 60, 1)
+
+
+def write_time(value: datetime) -> str:
+    """RFC 3339 in UTC, always with six decimals."""
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_time(value: Any) -> datetime:
+    """An RFC 3339 time; raises GraphQLError when it cannot be read or says no zone."""
+    try:
+        time = datetime.fromisoformat(value)
+        if time.tzinfo is not None:
+            return time.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise GraphQLError(f"{str(value)[:40]!r} is not a time with a zone, such as 2026-01-31T12:00:00Z.")
+
+
+def write_duration(value: timedelta) -> str:
+    """ISO 8601, in seconds."""
+    return f"PT{value.total_seconds():g}S"
+
+
+def parse_duration(value: Any) -> timedelta:
+    """An ISO 8601 duration of weeks, days, hours, minutes and seconds; raises GraphQLError for anything else."""
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise GraphQLError(f"{str(value)[:40]!r} is not a duration such as PT12H, P7D or P1DT30M.")
+    parts = (float(number or 0) * unit for number, unit in zip(match.groups(), _SECONDS, strict=True))
+    return timedelta(seconds=sum(parts))
+
+
+def finite(value: float | None) -> float | None:
+    """NaN and infinity are not numbers of JSON: they are null."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+SCALARS: dict[object, ScalarDefinition] = {
+    datetime: strawberry.scalar(
+        name="DateTime",
+        description="A time in UTC, RFC 3339 with six decimals: 2026-01-31T12:00:00.000000Z. Input may be of any zone.",
+        serialize=write_time,
+        parse_value=parse_time,
+    ),
+    timedelta: strawberry.scalar(
+        name="Duration",
+        description="A span of time, ISO 8601 without years and months: PT12H, P7D.",
+        serialize=write_duration,
+        parse_value=parse_duration,
+    ),
+}

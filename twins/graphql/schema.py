@@ -1,0 +1,42 @@
+"""The schema that both transports execute, with its limits and its masking inside, so that neither can be left out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import strawberry
+from graphql import GraphQLError
+from strawberry.printer import print_schema
+from strawberry.schema.config import StrawberryConfig
+
+from twins.graphql.errors import ClientErrors
+from twins.graphql.limits import Limits
+from twins.graphql.queries import Query
+from twins.graphql.scalars import SCALARS
+from twins.graphql.types import PartTwin, ProductTwin, SystemTwin
+
+
+class Schema(strawberry.Schema):
+    """Strawberry's schema without its log of every error: `ClientErrors` logs those that were not expected."""
+
+    def process_errors(self, errors: list[GraphQLError], execution_context: Any = None) -> None:
+        """Nothing: see ClientErrors."""
+
+
+schema = Schema(
+    query=Query,
+    types=[SystemTwin, ProductTwin, PartTwin],
+    extensions=[Limits, ClientErrors],
+    config=StrawberryConfig(scalar_map=SCALARS),
+)
+
+
+def sdl() -> str:
+    """The schema as text: what `schema.graphql` holds."""
+    return print_schema(schema) + "\n"
+
+
+def write_sdl() -> None:
+    """Write `schema.graphql` anew, after a change that was meant."""
+    (Path(__file__).parent / "schema.graphql").write_text(sdl())

@@ -1,0 +1,94 @@
+"""What is believed of a twin now: a score with its coverage, probabilities, remaining life, and what drove them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Self
+
+import strawberry
+
+from twins.graphql.context import Info
+from twins.graphql.scalars import finite
+from twins.models.health import Assessment, AssessmentSource
+
+if TYPE_CHECKING:
+    from twins.graphql.types.twin import Twin
+
+strawberry.enum(AssessmentSource, name="HealthSource", description="What a score came from.")
+
+
+@strawberry.type(description="How likely a failure is within a horizon.")
+class FailureProbability:
+    horizon: float | None = strawberry.field(description="The horizon, in the life unit: days, or e.g. {cycle}.")
+    probability: float | None = strawberry.field(description="Probability of a failure within the horizon, 0 to 1.")
+
+
+@strawberry.type(description="Remaining useful life with its interval: it ends earlier than p10 in one case of ten.")
+class RemainingLife:
+    p10: float | None = strawberry.field(description="10th percentile, in `unit`.")
+    p50: float | None = strawberry.field(description="Median, in `unit`.")
+    p90: float | None = strawberry.field(description="90th percentile, in `unit`.")
+    unit: str = strawberry.field(description="UCUM code of the unit of life: d for days, or e.g. {cycle}.")
+    beyond_horizon: bool = strawberry.field(description="The median is more than the planning horizon of the design.")
+
+
+@strawberry.type(description="How much one input took off the score.")
+class Driver:
+    input: str = strawberry.field(description="The input, as a path relative to the asset: HPC/T30.")
+    points: float | None = strawberry.field(description="Points of health, 0 to 100; negative lowers the score.")
+
+
+@strawberry.type(description="What is believed of a twin now. A score never stands without its coverage.")
+class Health:
+    score: float = strawberry.field(description="Health from 0 to 100; 100 = as new.")
+    coverage: float = strawberry.field(description="Share of the inputs that are fresh and good, 0 to 1.")
+    source: AssessmentSource = strawberry.field(description="What the score came from.")
+    failure_probabilities: list[FailureProbability] = strawberry.field(
+        description="Probability of failure per horizon, the shortest horizon first."
+    )
+    rul: RemainingLife | None = strawberry.field(description="Remaining useful life; null when it is not estimated.")
+    drivers: list[Driver] = strawberry.field(description="What moved the score, the worst first.")
+    data_time: datetime | None = strawberry.field(description="Time of the newest reading it rests on, UTC.")
+    assessed_at: datetime = strawberry.field(description="When it was assessed, UTC.")
+    worst_id: strawberry.Private[int | None]
+
+    @classmethod
+    def of(cls, row: Assessment) -> Self:
+        """The health an assessment states."""
+        return cls(
+            score=row.health,
+            coverage=row.coverage,
+            source=AssessmentSource(row.source),
+            failure_probabilities=[
+                FailureProbability(horizon=_number(each.get("horizon")), probability=_number(each.get("probability")))
+                for each in row.failure_probabilities
+            ],
+            rul=_remaining_life(row),
+            drivers=[Driver(input=each["input"], points=_number(each.get("points"))) for each in row.drivers],
+            data_time=row.data_time,
+            assessed_at=row.assessed_at,
+            worst_id=row.worst_asset_id,
+        )
+
+    @strawberry.field(description="The twin a roll-up took its score from; null when the score is its own.")
+    async def worst(self, info: Info) -> Annotated[Twin, strawberry.lazy("twins.graphql.types.twin")] | None:
+        from twins.graphql.types.twin import load_twin
+
+        return await load_twin(info, self.worst_id)
+
+
+def _remaining_life(row: Assessment) -> RemainingLife | None:
+    # The unit says whether life was estimated at all: beyond the horizon the percentiles may all be open.
+    if not row.rul_unit:
+        return None
+    return RemainingLife(
+        p10=finite(row.rul_p10),
+        p50=finite(row.rul_p50),
+        p90=finite(row.rul_p90),
+        unit=row.rul_unit,
+        beyond_horizon=row.beyond_horizon,
+    )
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None else finite(float(value))

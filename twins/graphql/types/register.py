@@ -1,0 +1,121 @@
+"""Reason, Realize, Run beside a twin: the design, the item made to it, its installation, and what happened."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Self
+
+import strawberry
+from strawberry.scalars import JSON
+
+from assets.models import AssetType as AssetTypeRow
+from assets.models import Design as DesignRow
+from assets.models import EventKind, Installation
+from assets.models import Item as ItemRow
+from assets.models import MaintenanceEvent as EventRow
+from twins.graphql.ids import Kind, Order, global_id
+from twins.graphql.scalars import finite
+from twins.graphql.types.connection import Listing
+
+strawberry.enum(EventKind, name="EventKind", description="What kind of thing happened.")
+
+
+@strawberry.interface(description="Anything with an id of its own, found again by node(id:).")
+class Node:
+    id: strawberry.ID = strawberry.field(description="Opaque, stable id, unique over all types.")
+
+
+@strawberry.type(description="A kind of asset: rolling bearing, gas turbine.")
+class AssetType:
+    code: str = strawberry.field(description="Code, unique.")
+    name: str = strawberry.field(description="Name.")
+
+    @classmethod
+    def of(cls, row: AssetTypeRow) -> Self:
+        return cls(code=row.code, name=row.name)
+
+
+@strawberry.type(description="Reason: one revision of how a kind of asset is made, as designed.")
+class Design:
+    type: AssetType = strawberry.field(description="The kind of asset it is a design of.")
+    code: str = strawberry.field(description="Code of the design.")
+    revision: str = strawberry.field(description="Revision of the design.")
+    name: str = strawberry.field(description="Name of the design.")
+    life_unit: str = strawberry.field(description="UCUM code in which life is counted: d for days, or e.g. {cycle}.")
+    expected_life: float | None = strawberry.field(description="Expected life, in `lifeUnit`.")
+    planning_horizon: float | None = strawberry.field(
+        description="Remaining life beyond which the answer is 'more than this', in `lifeUnit`."
+    )
+    failure_modes: list[str] = strawberry.field(description="Codes of the known failure modes.")
+    parameters: JSON = strawberry.field(description="As-designed values: name to number or text.")
+
+    @classmethod
+    def of(cls, row: DesignRow) -> Self:
+        return cls(
+            type=AssetType.of(row.type),
+            code=row.code,
+            revision=row.revision,
+            name=row.name,
+            life_unit=row.life_unit,
+            expected_life=finite(row.expected_life),
+            planning_horizon=finite(row.planning_horizon),
+            failure_modes=row.failure_modes,
+            parameters=row.parameters,
+        )
+
+
+@strawberry.type(description="Realize: a physical thing with a serial number, as built.")
+class Item(Node):
+    serial_number: str = strawberry.field(description="Serial number, unique within its design.")
+    manufacturer: str = strawberry.field(description="Who made it; empty when unknown.")
+    build: JSON = strawberry.field(description="As-built values: batch, supplier, acceptance tests.")
+    made_at: datetime | None = strawberry.field(description="When it was made, UTC.")
+    design: Design = strawberry.field(description="The design it was made to.")
+
+    @classmethod
+    def of(cls, row: ItemRow) -> Self:
+        return cls(
+            id=strawberry.ID(global_id(Kind.ITEM, row.pk)),
+            serial_number=row.serial_number,
+            manufacturer=row.manufacturer,
+            build=row.build,
+            made_at=row.made_at,
+            design=Design.of(row.design),
+        )
+
+
+@strawberry.type(description="Run: the item that is installed at a twin now.")
+class Installed:
+    item: Item = strawberry.field(description="What is installed.")
+    since: datetime = strawberry.field(description="Since when, UTC.")
+
+    @classmethod
+    def of(cls, row: Installation) -> Self:
+        return cls(item=Item.of(row.item), since=row.period.lower)
+
+
+@strawberry.type(description="Something that happened at a twin: a failure, a repair, an order.")
+class MaintenanceEvent(Node):
+    kind: EventKind = strawberry.field(description="What kind of thing happened.")
+    mode: str = strawberry.field(description="Code of the failure mode; empty when there is none.")
+    cause: str = strawberry.field(description="Code of the cause; empty when unknown.")
+    started_at: datetime = strawberry.field(description="When it began, UTC.")
+    ended_at: datetime | None = strawberry.field(description="When it ended, UTC; null while it lasts or unknown.")
+    downtime_hours: float | None = strawberry.field(description="Time out of service, hours.")
+    note: str = strawberry.field(description="Free text.")
+
+    @classmethod
+    def of(cls, row: EventRow) -> Self:
+        return cls(
+            id=strawberry.ID(global_id(Kind.EVENT, row.pk)),
+            kind=EventKind(row.kind),
+            mode=row.mode,
+            cause=row.cause,
+            started_at=row.started_at,
+            ended_at=row.ended_at,
+            downtime_hours=finite(row.downtime_hours),
+            note=row.note,
+        )
+
+
+EVENTS = Listing(Order.STARTED, lambda row: row.started_at, MaintenanceEvent.of)

@@ -1,0 +1,145 @@
+"""The twins themselves: one interface, three levels; down to what they consist of and up to what they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import strawberry
+
+from assets.models import Asset, AssetStatus, Level
+from twins.graphql.context import Info
+from twins.graphql.ids import Kind, Order, global_id
+from twins.graphql.types.connection import DEFAULT_FIRST, After, Connection, First, Listing
+from twins.graphql.types.health import Health
+from twins.graphql.types.register import EVENTS, Installed, MaintenanceEvent, Node
+from twins.graphql.types.sensor import SENSORS, Sensor
+
+strawberry.enum(Level, name="Level", description="Level in the hierarchy; levels may repeat and nest.")
+strawberry.enum(AssetStatus, name="AssetStatus", description="Whether an asset is in service.")
+
+
+@strawberry.interface(description="The digital twin of an asset: a system, a product or a part position.")
+class Twin(Node):
+    pk: strawberry.Private[int]
+    ancestor_ids: strawberry.Private[list[int]]
+    tag: str = strawberry.field(description="Short name, unique within the whole tree.")
+    name: str = strawberry.field(description="Full name.")
+    level: Level = strawberry.field(description="Level in the hierarchy.")
+    status: AssetStatus = strawberry.field(description="Whether it is in service.")
+    criticality: int = strawberry.field(description="1 negligible to 5 essential.")
+
+    @strawberry.field(description="Tags from the top of the tree to this twin.")
+    async def path(self, info: Info) -> list[str]:
+        return [twin.tag for twin in await _load_ancestors(self, info)] + [self.tag]
+
+    @strawberry.field(description="The twin directly above; null at the top.")
+    async def parent(self, info: Info) -> Twin | None:
+        return await load_twin(info, self.ancestor_ids[-1] if self.ancestor_ids else None)
+
+    @strawberry.field(description="The twins above, from the top of the tree down to the parent.")
+    async def ancestors(self, info: Info) -> list[Twin]:
+        return await _load_ancestors(self, info)
+
+    @strawberry.field(description="The twins directly below, of any level, by tag.")
+    async def children(self, info: Info, first: First = DEFAULT_FIRST, after: After = None) -> Connection[Twin]:
+        return await _load_children(self, info, None, first, after)
+
+    @strawberry.field(description="What is believed of it now; null until it has been assessed.")
+    async def health(self, info: Info) -> Health | None:
+        row = await info.context.loaders.assessments.load(self.pk)
+        return None if row is None else Health.of(row)
+
+    @strawberry.field(description="What is measured here, by name; not of the twins below.")
+    async def sensors(self, info: Info, first: First = DEFAULT_FIRST, after: After = None) -> Connection[Sensor]:
+        loaders, page = info.context.loaders, SENSORS.page(first, after)
+        rows = await loaders.sensors.load((self.pk, page))
+        return SENSORS.connection(rows, page, lambda: loaders.sensor_counts.load(self.pk))
+
+    @strawberry.field(description="What happened here, the newest first.")
+    async def events(
+        self, info: Info, first: First = DEFAULT_FIRST, after: After = None
+    ) -> Connection[MaintenanceEvent]:
+        loaders, page = info.context.loaders, EVENTS.page(first, after)
+        rows = await loaders.events.load((self.pk, page))
+        return EVENTS.connection(rows, page, lambda: loaders.event_counts.load(self.pk))
+
+    @strawberry.field(description="The item that is installed here now; null when the place is empty.")
+    async def installed(self, info: Info) -> Installed | None:
+        row = await info.context.loaders.installations.load(self.pk)
+        return None if row is None else Installed.of(row)
+
+
+@strawberry.type(description="A part position: what is watched, wears out and is replaced.")
+class PartTwin(Twin):
+    @strawberry.field(description="The parts directly below, by tag.")
+    async def parts(self, info: Info, first: First = DEFAULT_FIRST, after: After = None) -> Connection[PartTwin]:
+        return await _load_children(self, info, Level.PART, first, after)
+
+
+@strawberry.type(description="A product: a machine or an assembly that consists of parts.")
+class ProductTwin(Twin):
+    @strawberry.field(description="The products directly below, by tag.")
+    async def products(self, info: Info, first: First = DEFAULT_FIRST, after: After = None) -> Connection[ProductTwin]:
+        return await _load_children(self, info, Level.PRODUCT, first, after)
+
+    @strawberry.field(description="The parts directly below, by tag.")
+    async def parts(self, info: Info, first: First = DEFAULT_FIRST, after: After = None) -> Connection[PartTwin]:
+        return await _load_children(self, info, Level.PART, first, after)
+
+
+@strawberry.type(description="A system: a site, a plant, a fleet.")
+class SystemTwin(Twin):
+    @strawberry.field(description="The systems directly below, by tag.")
+    async def systems(self, info: Info, first: First = DEFAULT_FIRST, after: After = None) -> Connection[SystemTwin]:
+        return await _load_children(self, info, Level.SYSTEM, first, after)
+
+    @strawberry.field(description="The products directly below, by tag.")
+    async def products(self, info: Info, first: First = DEFAULT_FIRST, after: After = None) -> Connection[ProductTwin]:
+        return await _load_children(self, info, Level.PRODUCT, first, after)
+
+    @strawberry.field(description="The parts directly below, by tag.")
+    async def parts(self, info: Info, first: First = DEFAULT_FIRST, after: After = None) -> Connection[PartTwin]:
+        return await _load_children(self, info, Level.PART, first, after)
+
+
+_TYPES: dict[str, Callable[..., Twin]] = {
+    Level.SYSTEM: SystemTwin,
+    Level.PRODUCT: ProductTwin,
+    Level.PART: PartTwin,
+}
+
+
+def twin_of(row: Asset) -> Any:
+    """The twin of an asset, of the type of its level."""
+    return _TYPES[row.level](
+        id=strawberry.ID(global_id(Kind.TWIN, row.pk)),
+        pk=row.pk,
+        ancestor_ids=row.path[:-1],
+        tag=row.tag,
+        name=row.name,
+        level=Level(row.level),
+        status=AssetStatus(row.status),
+        criticality=row.criticality,
+    )
+
+
+TWINS_BY_TAG = Listing(Order.TAG, lambda row: row.tag, twin_of)
+TWINS_BY_HEALTH = Listing(Order.HEALTH, lambda row: row.assessment.health, twin_of)
+
+
+async def load_twin(info: Info, pk: int | None) -> Any:
+    """The twin of this id if it is visible, else None."""
+    row = None if pk is None else await info.context.loaders.assets.load(pk)
+    return None if row is None else twin_of(row)
+
+
+async def _load_ancestors(twin: Twin, info: Info) -> list[Any]:
+    rows = await info.context.loaders.assets.load_many(twin.ancestor_ids)
+    return [twin_of(row) for row in rows if row is not None]
+
+
+async def _load_children(twin: Twin, info: Info, level: Level | None, first: int, after: str | None) -> Any:
+    loaders, page = info.context.loaders, TWINS_BY_TAG.page(first, after)
+    rows = await loaders.children.load((twin.pk, (level, page)))
+    return TWINS_BY_TAG.connection(rows, page, lambda: loaders.child_counts.load((twin.pk, level)))
