@@ -94,14 +94,14 @@ class HealthAdmin(ReadOnlyAdmin):
         return super().changelist_view(request, {"title": "Health, worst first", **(extra_context or {})})
 
     @admin.display(description="asset", ordering="asset__tag")
-    def tag(self, row: Assessment) -> str:
-        return str(row.asset)
+    def tag(self, row: Assessment) -> SafeString:
+        return format_html('<span class="twins-tag">{}</span> {}', row.asset.tag, row.asset.name)
 
     @admin.display(description="level", ordering="asset__level")
     def level(self, row: Assessment) -> str:
         return row.asset.level
 
-    @admin.display(description="where it stands")
+    @admin.display(description="place")
     def where(self, row: Assessment) -> str:
         if not hasattr(row, "place"):
             return _names(ancestors([row.asset_id])[row.asset_id]) or "-"
@@ -111,7 +111,7 @@ class HealthAdmin(ReadOnlyAdmin):
     def health_bar(self, row: Assessment) -> SafeString:
         return words.health_bar(row.health)
 
-    @admin.display(description="failure probability")
+    @admin.display(description="failure")
     def failure(self, row: Assessment) -> str:
         return words.failure_probability(row)
 
@@ -127,7 +127,7 @@ class HealthAdmin(ReadOnlyAdmin):
     def top_driver(self, row: Assessment) -> str:
         return words.driver(row.drivers[0]) if row.drivers else "-"
 
-    @admin.display(description="age of data", ordering="-data_time")
+    @admin.display(description="data age", ordering="-data_time")
     def data_age(self, row: Assessment) -> str:
         return words.age(row.data_time, timezone.now())
 
@@ -139,10 +139,10 @@ class HealthAdmin(ReadOnlyAdmin):
     def item_link(self, row: Assessment) -> SafeString | str:
         return _link("twins_assets_item", row.item_id, row.item) if row.item else "-"
 
-    @admin.display(description="model")
+    @admin.display(description="judged by")
     def model_link(self, row: Assessment) -> SafeString | str:
         if row.model:
-            return _link("twins_healthmodel", row.model_id, f"trained {row.model.trained_at:%Y-%m-%d %H:%M}")
+            return _link("twins_healthmodel", row.model_id, f"model of {row.model.trained_at:%Y-%m-%d %H:%M}")
         return _link("twins_assessment", row.worst_asset_id, row.worst_asset) if row.worst_asset else "-"
 
     @admin.display(description="drivers")
@@ -167,4 +167,4 @@ class HealthAdmin(ReadOnlyAdmin):
 
 
 def _link(view: str, key: Any, text: object) -> SafeString:
-    return format_html('<a href="{}">{}</a>', reverse(f"admin:{view}_change", args=[key]), text)
+    return format_html('<a class="twins-link" href="{}">{}</a>', reverse(f"admin:{view}_change", args=[key]), text)

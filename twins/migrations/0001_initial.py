@@ -356,6 +356,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "verbose_name": "API token",
                 "ordering": ["name"],
                 "constraints": [
                     models.CheckConstraint(

@@ -32,6 +32,7 @@ class ApiToken(models.Model):
 
     class Meta:
         ordering = ["name"]
+        verbose_name = "API token"
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(scopes__contained_by=Scope.values) & ~models.Q(scopes=[]),

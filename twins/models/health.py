@@ -93,4 +93,5 @@ class Assessment(models.Model):
         indexes = [models.Index(fields=["health", "asset"], name="assessment_worst_first")]
 
     def __str__(self) -> str:
-        return f"{self.asset_id}: {self.health:.0f}"
+        # Named where the asset was fetched along; text is no reason for a query.
+        return f"{self._state.fields_cache.get('asset', self.asset_id)}: {self.health:.0f}"
