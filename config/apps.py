@@ -7,3 +7,6 @@ class ProjectConfig(AppConfig):
     name = "config"
     label = "config"
     verbose_name = "Stand-alone project"
+
+    def ready(self) -> None:
+        from config import celery  # noqa: F401  (the app that shared tasks belong to in this process)

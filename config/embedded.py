@@ -19,7 +19,7 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -110,6 +110,11 @@ class Postgres:
         """Directory of the cluster (PGDATA)."""
         return Path(self.account.home) / "postgres"
 
+    @property
+    def lock_file(self) -> Path:
+        """Where a running server writes its process id and state."""
+        return self.cluster / "postmaster.pid"
+
     @cached_property
     def binaries(self) -> Path:
         """Directory of the programs that fit this cluster."""
@@ -128,7 +133,7 @@ class Postgres:
 
     def prepare(self) -> None:
         """Make the cluster when there is none; a half-made one is made again."""
-        self._clear_stale_lock()
+        self._end_leftovers()
         if (self.cluster / "PG_VERSION").exists():
             return
         unfinished = self.cluster.with_name("postgres.part")
@@ -158,7 +163,7 @@ class Postgres:
     def is_ready(self) -> bool:
         """Whether the server takes connections, by its own word: the last line of postmaster.pid."""
         try:
-            lines = (self.cluster / "postmaster.pid").read_text().splitlines()
+            lines = self.lock_file.read_text().splitlines()
         except OSError:
             return False
         return len(lines) > 7 and lines[7].strip() == "ready"
@@ -196,14 +201,15 @@ class Postgres:
             reason = "\n".join(done.stderr.strip().splitlines()[-5:])
             raise EngineError(f"PostgreSQL could not make its cluster in {target}:\n{reason}")
 
-    def _clear_stale_lock(self) -> None:
-        """Drop the lock of a server that was killed, once nobody works in the cluster any more.
+    def _end_leftovers(self) -> None:
+        """End the backends of a server that was killed, and drop its lock.
 
-        PostgreSQL itself removes it, except when the old process id belongs to somebody else by now.
+        They hold the shared memory, so the next server would refuse to start; the lock would keep it out when its
+        process id belongs to somebody else by now.
         """
-        lock = self.cluster / "postmaster.pid"
-        if lock.exists() and not processes.orphans(self.data, home=self.cluster):
-            lock.unlink(missing_ok=True)
+        if self.lock_file.exists():
+            processes.end(processes.working_in(self.cluster), patience=2)
+            self.lock_file.unlink(missing_ok=True)
 
 
 class Valkey:
@@ -276,19 +282,25 @@ Engine = Postgres | Valkey
 @contextmanager
 def running(data: Path, engines: Sequence[Engine] | None = None, *, seconds: float = 60) -> Iterator[dict[str, str]]:
     """Both engines below `data` while the block runs; yields DATABASE_URL and REDIS_URL."""
-    engines = (Postgres(data), Valkey(data)) if engines is None else engines
-    children: list[tuple[Engine, subprocess.Popen[bytes]]] = []
-    try:
-        for engine in engines:
-            engine.prepare()
-            children.append((engine, start(engine)))
-        for engine, child in children:
-            await_ready(engine, child, seconds=seconds)
-            engine.finish()
-        yield {_VARIABLES[engine.name]: engine.url for engine in engines}
-    finally:
-        for engine, child in reversed(children):
-            processes.stop(child, first=engine.stop_signal)
+    with processes.exclusive(data.resolve()):
+        engines = (Postgres(data), Valkey(data)) if engines is None else engines
+        children: list[tuple[Engine, subprocess.Popen[bytes]]] = []
+        try:
+            for engine in engines:
+                engine.prepare()
+                children.append((engine, start(engine)))
+            for engine, child in children:
+                await_ready(engine, child, seconds=seconds)
+                engine.finish()
+            yield addresses(engines)
+        finally:
+            for engine, child in reversed(children):
+                processes.stop(child, first=engine.stop_signal)
+
+
+def addresses(engines: Sequence[Engine]) -> dict[str, str]:
+    """DATABASE_URL and REDIS_URL, as far as these engines give them."""
+    return {_VARIABLES[engine.name]: engine.url for engine in engines}
 
 
 _VARIABLES = {"postgres": "DATABASE_URL", "valkey": "REDIS_URL"}
@@ -299,9 +311,15 @@ def start(engine: Engine) -> subprocess.Popen[bytes]:
     return processes.spawn(engine.name, engine.command(), data=engine.data, last_wish=engine.stop_signal)
 
 
-def await_ready(engine: Engine, child: subprocess.Popen[bytes], *, seconds: float = 60) -> None:
+def await_ready(
+    engine: Engine,
+    child: subprocess.Popen[bytes],
+    *,
+    seconds: float = 60,
+    give_up: Callable[[], bool] = lambda: False,
+) -> None:
     """Wait until the engine takes connections; raises EngineError with the end of its log when it does not."""
-    ready = processes.wait_until(lambda: child.poll() is not None or engine.is_ready(), seconds=seconds)
+    ready = processes.wait_until(lambda: give_up() or child.poll() is not None or engine.is_ready(), seconds=seconds)
     if not ready or child.poll() is not None:
         tail = processes.last_lines(engine.data, engine.name)
         raise EngineError(f"{engine.name} did not start; the end of its log:\n{tail}")
@@ -315,13 +333,13 @@ def known_addresses(data: Path) -> dict[str, str]:
     if read_secrets(data) is None or not (data / _CLUSTER_NOTE).exists():
         return {}
     with suppress(EngineError):
-        return {_VARIABLES[engine.name]: engine.url for engine in (Postgres(data), Valkey(data))}
+        return addresses((Postgres(data), Valkey(data)))
     return {}
 
 
-def _locale(major: int) -> list[str]:
+def _locale(major: int | None) -> list[str]:
     # Plain C would give SQL_ASCII and break the search for umlauts.
-    if major >= 17:
+    if major is None or major >= 17:
         return ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     return ["--locale=C.UTF-8"]
 
@@ -330,7 +348,12 @@ def _choose_account(data: Path) -> Account:
     if os.geteuid():
         return Account("direct", os.geteuid(), str(data))
     binary = _fitting_binaries(data / "postgres") / "postgres"
-    for account in (Account("unshare", _ordinary_id(1000), str(data)), _other_user(data)):
+    ways: tuple[Callable[[], Account], ...] = (
+        lambda: Account("unshare", _ordinary_id(1000), str(data)),
+        lambda: _other_user(data),
+    )
+    for way in ways:
+        account = way()
         if _runs([*account.prefix, str(_program(account, binary)), "--version"]):
             return account
     raise EngineError(

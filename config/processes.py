@@ -7,12 +7,14 @@ without trusting a number in a file that another process may have by now.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
@@ -21,6 +23,12 @@ import psutil  # type: ignore[import-untyped]
 
 OWNER = "TWINS_CHILD_OF"
 """Environment variable of every child: the data directory it works for."""
+
+
+class BusyError(Exception):
+    """Another process has the data directory."""
+
+
 _LOG_LIMIT = 10 * 1024 * 1024
 
 
@@ -32,19 +40,20 @@ def spawn(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     last_wish: signal.Signals = signal.SIGTERM,
+    output: int | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start `command` as the leader of a new session, logging to DATA/log/NAME.log, its id in DATA/run/NAME.pid.
 
     On Linux the child gets `last_wish` should this process die without a word. Call from the main thread: the
-    kernel ties that wish to the thread that forked.
+    kernel ties that wish to the thread that forked. `output` may be subprocess.PIPE for a child that says little.
     """
     environment = {**os.environ, **(env or {}), OWNER: str(data)}
     with _open_log(data, name) as log:
         child = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
+            stdout=log if output is None else output,
+            stderr=log,
             cwd=cwd,
             env=environment,
             start_new_session=True,
@@ -95,18 +104,18 @@ def end_group(child: subprocess.Popen[bytes]) -> None:
         return
 
 
-def orphans(data: Path, *, home: Path | None = None) -> list[psutil.Process]:
-    """Processes of this data directory that have no supervisor any more, PostgreSQL's backends included.
-
-    PostgreSQL overwrites its environment with its title, therefore it is known by its working directory: `home`,
-    or anywhere below `data`.
-    """
-    return [one for one in psutil.process_iter() if one.pid != os.getpid() and _works_for(one, data, home or data)]
+def children_of(data: Path) -> list[psutil.Process]:
+    """Every process that was started for this data directory, by this supervisor or one that is gone."""
+    return [one for one in psutil.process_iter() if one.pid != os.getpid() and _belongs_to(one, data)]
 
 
-def end_orphans(data: Path, *, home: Path | None = None, patience: float = 3.0) -> int:
-    """End every orphan, gently first; returns how many there were."""
-    found = orphans(data, home=home)
+def working_in(folder: Path) -> list[psutil.Process]:
+    """Every process of PostgreSQL that works in `folder`; it overwrites its environment with its title."""
+    return [one for one in psutil.process_iter() if one.pid != os.getpid() and _works_in(one, folder)]
+
+
+def end(found: Sequence[psutil.Process], *, patience: float = 3.0) -> int:
+    """End processes that nobody waits for, gently first; returns how many there were."""
     for process in found:
         _signal(process, signal.SIGINT if process.name() == "postgres" else signal.SIGTERM)
     _, alive = psutil.wait_procs(found, timeout=patience)
@@ -114,6 +123,26 @@ def end_orphans(data: Path, *, home: Path | None = None, patience: float = 3.0) 
         _signal(process, signal.SIGKILL)
     psutil.wait_procs(alive, timeout=patience)
     return len(found)
+
+
+@contextmanager
+def exclusive(data: Path) -> Iterator[None]:
+    """Have the data directory alone; raises BusyError when another process has it. Nothing is left by a kill."""
+    folder = data / "run"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise BusyError(
+                f"{data} is in use by process {file.read().strip() or 'unknown'}: stop that one first, or choose "
+                "another directory with --data."
+            ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
 
 
 def wait_until(condition: Callable[[], bool], *, seconds: float, step: float = 0.02) -> bool:
@@ -126,11 +155,16 @@ def wait_until(condition: Callable[[], bool], *, seconds: float, step: float = 0
     return True
 
 
-def _works_for(process: psutil.Process, data: Path, home: Path) -> bool:
+def _belongs_to(process: psutil.Process, data: Path) -> bool:
     try:
-        if process.environ().get(OWNER) == str(data):
-            return process.status() != psutil.STATUS_ZOMBIE
-        return process.name() == "postgres" and Path(process.cwd()).is_relative_to(home)
+        return process.environ().get(OWNER) == str(data) and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.Error, OSError):
+        return False
+
+
+def _works_in(process: psutil.Process, folder: Path) -> bool:
+    try:
+        return process.name() == "postgres" and Path(process.cwd()) == folder
     except (psutil.Error, OSError):
         return False
 

@@ -1,0 +1,226 @@
+"""Makes the environment that the project runs in, out of the standard library alone.
+
+`.venv` is complete when its marker says so: it is written last, with the lock's hash, the Python version and the
+sections that are in. Whoever finds no marker finishes the installation; whoever finds one broken off starts it anew.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCK = ROOT / "requirements.lock"
+TEST_SECTION = "# --- only what the tests need ---"
+"""The line of the lock behind which the second section stands."""
+_PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)\s*(;)?", re.MULTILINE)
+
+
+def run(argv: list[str]) -> None:
+    """Run a command of the project inside an environment that has what it needs."""
+    command = argv[1] if len(argv) > 1 else "help"
+    Environment(ROOT / ".venv", LOCK.read_text()).enter(tests=command == "test")
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    if command in _DIRECT:
+        sys.exit(_DIRECT[command](argv[2:]))
+    from django.core.management import execute_from_command_line
+
+    execute_from_command_line(argv)
+
+
+def _up(arguments: list[str]) -> int:
+    # Without Django: the supervisor stays small, has one thread and speaks at once.
+    from config.supervisor import main
+
+    return main(arguments)
+
+
+def run_tests(arguments: list[str]) -> int:
+    """Run pytest with these arguments; returns its exit status."""
+    import pytest
+
+    os.chdir(ROOT)  # pytest looks for testpaths from here
+    return int(pytest.main(arguments))
+
+
+_DIRECT = {"up": _up, "test": run_tests}
+
+
+class Environment:
+    """The virtual environment of the project, and what the lock says should be in it."""
+
+    def __init__(self, folder: Path, lock: str) -> None:
+        self.folder = folder
+        self.python = folder / "bin" / "python"
+        self._marker = folder / "installed.json"
+        self._started = folder / "installing"
+        self._lock = lock
+
+    def enter(self, *, tests: bool) -> None:
+        """Return when the running Python has the packages; else complete the environment and start again in it."""
+        if os.environ.get("TWINS_NO_VENV") == "1" or self._is_active_elsewhere(tests):
+            return
+        if not self.is_complete(tests):
+            with _only_one(self.folder.parent):
+                if not self.is_complete(tests):  # the one before us may have done it
+                    self._install(tests)
+        if Path(sys.prefix).resolve() != self.folder.resolve():
+            sys.stdout.flush()
+            os.execv(self.python, [str(self.python), *sys.argv])  # noqa: S606
+
+    def is_complete(self, tests: bool) -> bool:
+        """Whether the marker vouches for this lock, this Python and these sections."""
+        try:
+            marker = json.loads(self._marker.read_text())
+        except (OSError, ValueError):
+            return self._is_running_here() and not self._started.exists() and has_packages(self._section(tests))
+        wanted = self._facts(tests)
+        return marker in (wanted, {**wanted, "tests": True})
+
+    def _facts(self, tests: bool) -> dict[str, str | bool]:
+        return {
+            "lock": hashlib.sha256(self._lock.encode()).hexdigest(),
+            "python": platform.python_version(),
+            "tests": tests,
+        }
+
+    def _section(self, tests: bool) -> str:
+        return self._lock if tests else self._lock.partition(TEST_SECTION)[0]
+
+    def _is_running_here(self) -> bool:
+        return Path(sys.prefix).resolve() == self.folder.resolve()
+
+    def _is_active_elsewhere(self, tests: bool) -> bool:
+        active = sys.prefix != sys.base_prefix or "CONDA_PREFIX" in os.environ
+        return active and not self._is_running_here() and has_packages(self._section(tests))
+
+    def _install(self, tests: bool) -> None:
+        had_tests = '"tests": true' in (self._marker.read_text() if self._marker.exists() else "")
+        tests = tests or had_tests
+        self._make_venv()
+        self._marker.unlink(missing_ok=True)
+        self._started.touch()
+        self._pip_install(self._section(tests))
+        self._started.unlink()
+        self._marker.write_text(json.dumps(self._facts(tests)))
+
+    def _make_venv(self) -> None:
+        """A virtual environment of this Python with pip; one that is broken off or of another Python is replaced."""
+        if self._is_running_here() or (not self._started.exists() and self._has_pip()):
+            return
+        if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
+            version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+            sys.exit(
+                f"Python {version} cannot make virtual environments here: install the package python{version}-venv "
+                f"(Debian and Ubuntu: apt install python{version}-venv, or python3-venv) and start again."
+            )
+        _say(f"Making {self.folder.name} with Python {platform.python_version()} ...")
+        command = [sys.executable, "-m", "venv", "--clear", str(self.folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            sys.exit(f"The virtual environment {self.folder} could not be made:\n{_tail(done.stdout + done.stderr)}")
+
+    def _has_pip(self) -> bool:
+        question = "import platform, pip; print(platform.python_version())"
+        try:
+            done = subprocess.run([self.python, "-c", question], capture_output=True, text=True, check=False)
+        except OSError:
+            return False
+        return done.stdout.strip() == platform.python_version()
+
+    def _pip_install(self, section: str) -> None:
+        total = len({name for name, _, _ in _PIN.findall(section)})
+        _say(f"Installing up to {total} packages from {LOCK.name}; this happens once ...")
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+            file.write(section)
+            file.flush()
+            command = [str(self.python), "-m", "pip", "install", "--no-deps", "--require-hashes", "--no-input"]
+            command += ["--disable-pip-version-check", "--progress-bar=off", "-r", file.name]
+            status, tail = _follow(command, total)
+        if status:
+            sys.exit(
+                f"pip could not install {LOCK.name} (status {status}). Its last lines:\n{tail}\n"
+                "Nothing is broken: start again when the reason is gone, it goes on from here."
+            )
+
+
+def has_packages(section: str) -> bool:
+    """Whether the running Python has every package of a lock section, in a version that stands there."""
+    wanted: dict[str, set[str]] = {}
+    optional: dict[str, bool] = {}
+    for name, version, marker in _PIN.findall(section):
+        wanted.setdefault(name, set()).add(version)
+        optional[name] = bool(marker)  # only for some platforms: without `packaging` nobody can tell which
+    for name, versions in wanted.items():
+        try:
+            found = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            if not optional[name]:
+                return False
+        else:
+            if found not in versions:
+                return False
+    return True
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """Let two starts wait for each other; the lock is on the directory itself, so no file is left behind."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say("Another start is installing; waiting for it ...")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _follow(command: list[str], total: int) -> tuple[int, str]:
+    """Run pip and show how far it is; returns its status and its last lines."""
+    last: deque[str] = deque(maxlen=15)
+    collected = 0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as pip:
+        for line in pip.stdout or ():
+            last.append(line.rstrip())
+            if line.startswith("Collecting "):
+                collected += 1
+                _progress(f"{collected} of {total}: {line.split()[1]}", collected)
+            elif line.startswith("Installing collected"):
+                _progress("unpacking", 0)
+    if sys.stdout.isatty():
+        _say("")
+    return pip.returncode, "\n".join(last)
+
+
+def _progress(text: str, count: int) -> None:
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns - 1
+        sys.stdout.write("\r" + f"  {text}"[:width].ljust(width))
+        sys.stdout.flush()
+    elif count % 10 == 0:
+        _say(f"  {text}")
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _tail(text: str) -> str:
+    return "\n".join(text.strip().splitlines()[-10:])

@@ -1,0 +1,70 @@
+"""Whether the service works: one line a part in plain text, 200 only when every part does.
+
+Cheap enough to be asked every few seconds, open to everyone, and silent about addresses and secrets: the reason of a
+failure is named by its kind only.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import redis
+from celery import current_app
+from django.db import connection
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from twins.conf import settings
+
+_PATIENCE = 1.0
+
+
+@never_cache
+@require_safe
+def healthz(request: HttpRequest) -> HttpResponse:
+    """`name: ok` or `name: what fails` a line; 503 as soon as one part fails."""
+    answers = {name: _ask(check) for name, check in PARTS.items()}
+    text = "".join(f"{name}: {answer}\n" for name, answer in answers.items())
+    healthy = all(answer == "ok" for answer in answers.values())
+    return HttpResponse(text, status=200 if healthy else 503, content_type="text/plain; charset=utf-8")
+
+
+def _ask(check: Callable[[], str]) -> str:
+    try:
+        return check()
+    except Exception as error:
+        return f"fails ({type(error).__name__})"
+
+
+def _database() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return "ok"
+
+
+def _redis() -> str:
+    address = settings().REDIS_URL
+    with redis.Redis.from_url(address, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE) as client:
+        client.ping()
+    return "ok"
+
+
+def _worker() -> str:
+    """A worker of the Celery app in force answers; that app is the host's own where there is one."""
+    broker = {"socket_timeout": _PATIENCE, "socket_connect_timeout": _PATIENCE}
+    with current_app.connection_for_write(transport_options=broker) as line:
+        answers = current_app.control.ping(timeout=_PATIENCE, limit=1, connection=line)
+    return "ok" if answers else "no worker answers"
+
+
+def _lake() -> str:
+    folder = settings().LAKE
+    # The first file makes the directory, so before it the place for it counts.
+    place = next(one for one in (folder, *folder.parents) if one.exists())
+    return "ok" if os.access(place, os.R_OK | os.W_OK | os.X_OK) else "the directory cannot be written"
+
+
+PARTS: dict[str, Callable[[], str]] = {"database": _database, "redis": _redis, "worker": _worker, "lake": _lake}
+"""What is asked, in this order."""
