@@ -4,6 +4,8 @@
 The installation is the one that TWINS_DATA names.
 """
 
+# Models can only be imported after setup.
+# ruff: noqa: E402
 from __future__ import annotations
 
 import json
@@ -14,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-import django  # ruff: noqa: E402  (models can only be imported after setup)
+import django
 
 django.setup()
 

@@ -69,7 +69,7 @@ class Installation:
 
 
 class Sender(threading.Thread):
-    """One client: numbered batches, each sent with its key until it is acknowledged; every fifth corrects an older one."""
+    """One client: numbered batches, each sent with its key until acknowledged; every fifth corrects an older one."""
 
     def __init__(self, installation: Installation, number: int, token: str, sensors: list[str]) -> None:
         super().__init__(daemon=True)
