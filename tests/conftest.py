@@ -12,6 +12,9 @@ import fnmatch
 import os
 import sys
 import tempfile
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +78,29 @@ def _lake(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """A lake of its own for each test."""
     settings = request.getfixturevalue("settings")
     settings.TWINS = {**settings.TWINS, "LAKE": tmp_path / "lake"}
+
+
+@pytest.fixture(scope="session")
+def _asgi_server(django_db_setup: None) -> Iterator[str]:
+    """The stand-alone project's ASGI application behind uvicorn, in a thread that sees the test's settings."""
+    import uvicorn
+
+    config = uvicorn.Config("config.asgi:application", port=0, lifespan="off", log_level="warning")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive(), "uvicorn did not start"
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join(10)
+
+
+@pytest.fixture
+def live_server_asgi(_asgi_server: str, transactional_db: None) -> str:
+    """Base address of a real server on the test database; what a test writes is committed, then truncated."""
+    return _asgi_server
 
 
 def _start_engines(stack: contextlib.ExitStack) -> None:
