@@ -1,0 +1,122 @@
+"""What a fleet model says of lives that still run: health, life left, probability of failure, drivers and coverage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from twins.ml.boosting import evaluate
+from twins.ml.calibration import probability
+from twins.ml.explanation import Driver, explain
+from twins.ml.features import BEGINNING, MEANS
+from twins.ml.lives import Floats, Life, Trace, shorten, stack
+from twins.ml.model import FleetModel
+from twins.ml.rows import featurise, normalise, pick_rows
+
+_FRESH_INTERVALS = 3.0
+_FRESH_ROWS = 3
+"""Rows of the features within which an input without a declared interval must have been read."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is believed of one life as of `data_time`; life left in life units."""
+
+    health: float
+    """0 to 100: the share of the planning horizon that is left, times the chance to survive the first horizon."""
+    life_left: tuple[float, float, float]
+    """p10, p50, p90, at most the planning horizon."""
+    beyond_horizon: bool
+    """Half of what is like this outlives the planning horizon: `more than this` is the answer."""
+    probabilities: list[tuple[float, float]]
+    """(horizon, probability of failing within it), both ascending."""
+    drivers: list[Driver]
+    coverage: float
+    """Share of the inputs that are fresh and good."""
+    data_time: int
+    """Microseconds since 1970 of the newest reading."""
+
+
+def rows_needed(model: FleetModel) -> tuple[int, int]:
+    """How many first and last steps of a life's trace its newest prediction looks at; see `shorten`."""
+    return (BEGINNING + 1) * model.joined, (MEANS[-1] + 2) * model.joined
+
+
+def predict(
+    model: FleetModel, lives: Sequence[Life], traces: Sequence[Trace], *, now: int, threads: int = 2
+) -> list[Prediction | None]:
+    """Predict each life from its trace; None where nothing was ever read."""
+    read = [index for index, rows in enumerate(traces) if len(rows.bins)]
+    answers: list[Prediction | None] = [None] * len(lives)
+    if read:
+        found = _predict(model, [lives[i] for i in read], [traces[i] for i in read], now, threads)
+        for index, prediction in zip(read, found, strict=True):
+            answers[index] = prediction
+    return answers
+
+
+def _predict(
+    model: FleetModel, lives: Sequence[Life], traces: Sequence[Trace], now: int, threads: int
+) -> list[Prediction]:
+    first, last = rows_needed(model)
+    grid = stack([shorten(rows, first=first, last=last) for rows in traces])
+    rows = pick_rows(grid, model.joined)
+    normalised = normalise(grid, rows, model.columns, model.joined, model.normaliser)
+    columns, owners = featurise(grid, rows, normalised, model.indices)
+    newest = np.flatnonzero(np.append(np.diff(rows.first) != 0, True))
+    middle = np.mean([evaluate(booster, columns[newest], threads=threads) for booster in model.life_left], axis=0)
+    middle = np.clip(middle, 0.0, model.horizon)
+    low, high = model.band.around(middle, model.horizon)
+    failing = _failing(model, columns[newest], threads)
+    drivers = explain(
+        model, rows, newest, columns=columns, owners=owners, normalised=normalised, threads=threads
+    )
+    return [
+        Prediction(
+            health=float(100 * middle[i] / model.horizon * (1 - failing[i, 0])),
+            life_left=(float(low[i]), float(middle[i]), float(high[i])),
+            beyond_horizon=bool(high[i] >= model.horizon and middle[i] >= _beyond(model)),
+            probabilities=[(h, float(p)) for h, p in zip(model.horizons, failing[i], strict=True)],
+            drivers=drivers[i],
+            coverage=coverage(model, life, rows_, now),
+            data_time=int(rows_.newest.max()),
+        )
+        for i, (life, rows_) in enumerate(zip(lives, traces, strict=True))
+    ]
+
+
+def coverage(model: FleetModel, life: Life, rows: Trace, now: int) -> float:
+    """Share of the model's inputs with a good reading within three of their intervals.
+
+    An input without a declared interval is compared with its siblings instead of the clock.
+    """
+    intervals = {item.name: item.interval for item in life.inputs}
+    oldest = _oldest_row(rows, model.joined * _FRESH_ROWS)
+    fresh: list[bool] = []
+    for column, name in enumerate(model.columns.names):
+        interval, newest = intervals.get(name), int(rows.newest[column])
+        since = now - _FRESH_INTERVALS * interval * 1e6 if interval else oldest
+        is_setting = column >= len(model.columns.measurements)
+        # A setting may be told only when it changes: then it is as good as its last value.
+        fresh.append(newest > 0 and (newest >= since or (is_setting and not interval)))
+    return float(np.mean(fresh)) if fresh else 0.0
+
+
+def _oldest_row(rows: Trace, count: int) -> int:
+    return int(rows.time[max(0, len(rows.time) - count)])
+
+
+def _failing(model: FleetModel, columns: Floats, threads: int) -> Floats:
+    """[lives, horizons] calibrated, and never less likely for a longer horizon."""
+    said = [
+        probability(evaluate(booster, columns, threads=threads, margin=True), calibration)
+        for booster, calibration in zip(model.failure, model.calibration, strict=True)
+    ]
+    return np.maximum.accumulate(np.column_stack(said), axis=1)
+
+
+def _beyond(model: FleetModel) -> float:
+    """Predicted level from which on the horizon is the better answer: errors reach it half of the time."""
+    return 0.95 * model.horizon

@@ -1,0 +1,39 @@
+"""Readings of the lake as arrays, found by sensor and time without copying."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+_UNCERTAIN = 0x4000_0000
+"""Qualities are OPC UA status codes as int32: from here on uncertain, below 0 bad."""
+
+
+class Readings:
+    """Readings of many sensors by (sensor, time), without those that are not good.
+
+    `table` has the lake's schema and order; neither bad or uncertain quality nor NaN is good.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        sensor = table["sensor"].to_numpy()
+        time = table["time"].cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy()
+        value = table["value"].to_numpy()
+        quality = table["quality"].to_numpy()
+        good = np.isfinite(value) & (quality >= 0) & (quality < _UNCERTAIN)
+        if not good.all():
+            sensor, time, value = sensor[good], time[good], value[good]
+        self._time, self._value = time, value
+        keys, starts = np.unique(sensor, return_index=True)
+        ends = np.append(starts[1:], len(sensor))
+        self._bounds = {int(k): (int(a), int(b)) for k, a, b in zip(keys, starts, ends, strict=True)}
+
+    def between(
+        self, sensor: int, start: int, end: int
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """Times (microseconds) and values of one sensor in [start, end]."""
+        low, high = self._bounds.get(sensor, (0, 0))
+        times = self._time[low:high]
+        a, b = np.searchsorted(times, start, "left"), np.searchsorted(times, end, "right")
+        return times[a:b], self._value[low + a : low + b]
