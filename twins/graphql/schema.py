@@ -14,6 +14,7 @@ from twins.graphql.errors import ClientErrors
 from twins.graphql.limits import Limits
 from twins.graphql.queries import Query
 from twins.graphql.scalars import SCALARS
+from twins.graphql.subscriptions import Subscription
 from twins.graphql.types import PartTwin, ProductTwin, SystemTwin
 
 
@@ -26,6 +27,7 @@ class Schema(strawberry.Schema):
 
 schema = Schema(
     query=Query,
+    subscription=Subscription,
     types=[SystemTwin, ProductTwin, PartTwin],
     extensions=[Limits, ClientErrors],
     config=StrawberryConfig(scalar_map=SCALARS),
