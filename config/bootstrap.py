@@ -20,7 +20,7 @@ import sys
 import tempfile
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,7 +39,25 @@ def run(argv: list[str]) -> None:
         sys.exit(_DIRECT[command](argv[2:]))
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(argv)
+    with _own_engines() if command == "benchmark" else nullcontext():
+        execute_from_command_line(argv)
+
+
+@contextmanager
+def _own_engines() -> Iterator[None]:
+    """Engines in a temporary directory, told to the settings by the environment, unless it names others."""
+    if {"DATABASE_URL", "REDIS_URL"} <= set(os.environ):
+        yield
+        return
+    from config import embedded
+
+    with tempfile.TemporaryDirectory(prefix="twins-", ignore_cleanup_errors=True) as folder:
+        try:
+            with embedded.running(Path(folder)) as addresses:
+                os.environ.update({name: url for name, url in addresses.items() if name not in os.environ})
+                yield
+        except embedded.EngineError as error:
+            sys.exit(str(error))
 
 
 def _up(arguments: list[str]) -> int:

