@@ -10,12 +10,14 @@ _django = get_asgi_application()  # sets Django up, which the imports below need
 from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler  # noqa: E402
+
+from twins.http.bodies import bounded_bodies  # noqa: E402
 from twins.routing import websocket_urlpatterns  # noqa: E402
 
 # Static files come from the packages themselves: no collectstatic, and no middleware on the way of other requests.
 application = ProtocolTypeRouter(
     {
-        "http": ASGIStaticFilesHandler(_django),
+        "http": bounded_bodies(ASGIStaticFilesHandler(_django)),
         "websocket": AuthMiddlewareStack(URLRouter(websocket_urlpatterns)),
     }
 )
