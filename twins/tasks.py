@@ -1,16 +1,23 @@
-"""Background work, one line to a service each. A message is a hint: every task is idempotent and finds its work in PostgreSQL."""
+"""Background work, one line to a service each.
+
+A message is a hint: every task is idempotent and finds its work in PostgreSQL.
+"""
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
 
-from celery import shared_task
+from celery import Task, shared_task
 from django.utils import timezone
 
 from twins import events
 from twins.services import compaction
+
+_log = logging.getLogger(__name__)
 
 MAX_ROUNDS = 20
 """Rounds of compaction in one run of the task; the next run continues."""
@@ -36,15 +43,51 @@ def sweep_lake() -> None:
         compact_hot_tail()
 
 
-_next_hint = 0.0
+class _Hints(threading.Thread):
+    """Sends hints beside the work that gives rise to them: a broker that is away must not hold up an acceptance.
+
+    However often a task is wanted, it is sent once in HINT_INTERVAL; a hint that cannot be sent is dropped, because the
+    schedule comes anyway.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(name="twins-hints", daemon=True)
+        self._wanted: set[Task] = set()
+        self._some = threading.Condition()
+
+    def want(self, task: Task) -> None:
+        with self._some:
+            self._wanted.add(task)
+            self._some.notify()
+
+    def run(self) -> None:
+        while True:
+            with self._some:
+                self._some.wait_for(lambda: self._wanted)
+                tasks, self._wanted = self._wanted, set()
+            for task in tasks:
+                try:
+                    task.apply_async(retry=False, expires=10)
+                except Exception as error:
+                    _log.warning("no hint for %s (%s); the schedule will start it", task.name, error)
+            time.sleep(HINT_INTERVAL)
+
+
+_hints: _Hints | None = None
+
+
+def hint(task: Task) -> None:
+    """Ask for a task soon, without waiting and without a promise."""
+    global _hints  # noqa: PLW0603
+    # A fork leaves its parent's thread behind, so a worker's child starts its own.
+    if _hints is None or not _hints.is_alive():
+        _hints = _Hints()
+        _hints.start()
+    _hints.want(task)
 
 
 def _hint_compaction(payload: Mapping[str, Any]) -> None:
-    global _next_hint  # noqa: PLW0603  (a process's own pace, worth no lock)
-    if (instant := time.monotonic()) >= _next_hint:
-        _next_hint = instant + HINT_INTERVAL
-        # No retries: acceptance does not wait for a broker that is away, the schedule comes anyway.
-        compact_hot_tail.apply_async(retry=False, expires=10)
+    hint(compact_hot_tail)
 
 
 events.listen("readings_accepted", _hint_compaction)

@@ -92,8 +92,9 @@ def _latest(sensors: list[int]) -> dict[int, Reading]:
     latest = {reading.sensor: reading for reading in compacted}
     # A body that ends before every answer already known cannot change one.
     oldest = min(reading.time for reading in compacted) if len(compacted) == len(sensors) else None
+    # Bodies are sorted, so the newest of each is found before anything is put together.
     hot = [
-        lake.select(lake.stamp_batch(_read_body(landing, body), batch), sensors=sensors)
+        lake.newest(lake.select(lake.stamp_batch(_read_body(landing, body), batch), sensors=sensors))
         for batch, time_max, landing, body in bodies
         if oldest is None or time_max >= oldest
     ]
