@@ -1,0 +1,104 @@
+"""Loads the plant and its two years once. Every step can be interrupted and repeated; nothing is doubled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import numpy as np
+from django.db import connection
+
+from config.demo.history import SEED, history_days, measure_history, readings_table, simulate_history
+from config.demo.plant import LAYOUT, POSITIONS, TRAINS
+from config.demo.register import DemoPlant, find_plant, lake_keys, mark_loaded, register_plant
+from config.demo.simulation import Simulation
+from twins.services.compaction import compact_hot_tail
+from twins.services.ingestion import accept_readings
+
+Say = Callable[[str], None]
+SOURCE = "demo"
+CHUNK = 720
+"""Instants in one batch: 120 days of all sensors, some 180,000 readings."""
+_LOCK = 0x7457_1D5  # any number nobody else locks
+
+
+def load(*, now: datetime, say: Say = print) -> None:
+    """Load the demo plant with a history that ends at `now` (aware), then learn from it and assess it; only once.
+
+    Interrupted, the next call goes on with the `now` of the first, so that no reading and no event is there twice.
+    """
+    if now.tzinfo is None:
+        raise ValueError(f"{now} has no time zone: pass an aware datetime.")
+    with _alone():
+        plant = find_plant()
+        if plant is not None and plant.loaded:
+            say("The demo plant is already there.")
+            return
+        _load(plant, now.astimezone(UTC).replace(microsecond=0), say)
+
+
+def _load(plant: DemoPlant | None, now: datetime, say: Say) -> None:
+    watch = _Watch(say)
+    seed = plant.seed if plant else SEED
+    simulation = simulate_history(seed=seed)
+    watch.tell(f"{len(simulation.happenings)} failures, replacements and cleanings happened since commissioning")
+    if plant is None:
+        plant = register_plant(simulation=simulation, origin=now, seed=seed)
+        watch.tell(f"registered {len(POSITIONS) * len(TRAINS)} parts and {len(LAYOUT.sensors)} sensors")
+    count = load_readings(plant=plant, simulation=simulation)
+    watch.tell(f"accepted {count:,} readings of two years")
+    batches = 0
+    while done := compact_hot_tail():
+        batches += done
+    watch.tell(f"compacted {batches} batches into the lake")
+    _learn(plant, watch)
+    mark_loaded(plant)
+    watch.tell("the demo plant is ready")
+
+
+def load_readings(*, plant: DemoPlant, simulation: Simulation, last: int | None = None) -> int:
+    """Send the history in batches whose keys and content depend only on the plant; returns how many readings it has.
+
+    `last` stops after so many batches.
+    """
+    keys = np.asarray(lake_keys(plant))
+    values, there = measure_history(simulation, seed=plant.seed)
+    there[:, keys == 0] = False
+    days, count = history_days(), 0
+    for number, start in enumerate(range(0, len(days), CHUNK)[:last]):
+        part = slice(start, start + CHUNK)
+        readings = readings_table(
+            origin=plant.origin, days=days[part], values=values[part], there=there[part], sensors=keys
+        )
+        count += accept_readings(readings=readings, source=SOURCE, key=f"history of {plant.root.pk}, {number}").accepted
+    return count
+
+
+class _Watch:
+    """Says a line with the seconds it took."""
+
+    def __init__(self, say: Say) -> None:
+        self._say, self._since = say, time.monotonic()
+
+    def tell(self, line: str) -> None:
+        now = time.monotonic()
+        self._say(f"demo: {line} ({now - self._since:.1f} s)")
+        self._since = now
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One loader at a time; the lock ends with the connection, so a killed loader leaves none."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
+
+
+def _learn(plant: DemoPlant, watch: _Watch) -> None:
+    pass
