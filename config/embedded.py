@@ -40,10 +40,10 @@ class Secrets:
 
 
 def read_secrets(data: Path) -> Secrets | None:
-    """The secrets of a data directory; None when it has none yet."""
+    """The secrets of a data directory; None when it has none yet, or they are somebody else's."""
     try:
         return Secrets(**json.loads((data / "secrets.json").read_text()))
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return None
 
 
