@@ -43,6 +43,8 @@ class Child:
     command: Callable[[], list[str]]
     stop_signal: signal.Signals = signal.SIGTERM
     prepare: Callable[[], None] = lambda: None
+    output: int | None = None
+    """Where it speaks, apart from its log."""
     once: bool = False
     then: Child | None = None
     """What starts when this one, which runs once, has succeeded."""
@@ -96,7 +98,11 @@ class Supervisor:
         self.data = data
         self.options = options
         self.children: list[Child] = []
-        self.environment = {"TWINS_DATA": str(data), "PYTHONUNBUFFERED": "1"}
+        self.environment = {
+            "TWINS_DATA": str(data),
+            "TWINS_INGEST_URL": f"{self._address()}/ingest",
+            "PYTHONUNBUFFERED": "1",
+        }
         self._stopping = False
 
     def run(self) -> int:
@@ -149,8 +155,8 @@ class Supervisor:
     def _prepare(self) -> dict[str, Any]:
         """Migrate and make the first account, in a process of its own."""
         command = [sys.executable, str(ROOT / "manage.py"), "prepare"]
-        child = Child("prepare", lambda: command, once=True)
-        self._start(child, output=subprocess.PIPE)
+        child = Child("prepare", lambda: command, once=True, output=subprocess.PIPE)
+        self._start(child)
         process = child.process
         assert process and process.stdout
         self._watch(lambda: process.poll() is not None)
@@ -191,7 +197,7 @@ class Supervisor:
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.options.host, self.options.host)  # noqa: S104
         return f"http://{host}:{self.options.port}"
 
-    def _start(self, child: Child, output: int | None = None) -> None:
+    def _start(self, child: Child) -> None:
         child.prepare()
         child.process = processes.spawn(
             child.name,
@@ -200,7 +206,7 @@ class Supervisor:
             env=self.environment,
             cwd=ROOT,
             last_wish=child.stop_signal,
-            output=output,
+            output=child.output,
         )
         child.started = time.monotonic()
         if child not in self.children:
@@ -289,7 +295,7 @@ def _services(options: argparse.Namespace) -> list[Child]:
 def _demo() -> Child:
     manage = [sys.executable, str(ROOT / "manage.py")]
     player = Child("demo", lambda: [*manage, "play_demo"])
-    return Child("load_demo", lambda: [*manage, "load_demo"], once=True, then=player)
+    return Child("load_demo", lambda: [*manage, "load_demo"], once=True, then=player, output=sys.stdout.fileno())
 
 
 def _how_it_ended(status: int) -> str:
