@@ -36,16 +36,20 @@ def load(*, now: datetime, say: Say = print) -> None:
         if plant is not None and plant.loaded:
             say("The demo plant is already there.")
             return
-        _load(plant, now.astimezone(UTC).replace(microsecond=0), say)
+        plant = load_history(now=now, say=say)
+        _learn(plant, _Watch(say))
+        mark_loaded(plant)
+        say("demo: the plant is ready")
 
 
-def _load(plant: DemoPlant | None, now: datetime, say: Say) -> None:
-    watch = _Watch(say)
+def load_history(*, now: datetime, say: Say = print) -> DemoPlant:
+    """Register the plant and put its two years into the lake, or what of it is missing; learns nothing yet."""
+    watch, plant = _Watch(say), find_plant()
     seed = plant.seed if plant else SEED
     simulation = simulate_history(seed=seed)
     watch.tell(f"{len(simulation.happenings)} failures, replacements and cleanings happened since commissioning")
     if plant is None:
-        plant = register_plant(simulation=simulation, origin=now, seed=seed)
+        plant = register_plant(simulation=simulation, origin=now.replace(microsecond=0).astimezone(UTC), seed=seed)
         watch.tell(f"registered {len(POSITIONS) * len(TRAINS)} parts and {len(LAYOUT.sensors)} sensors")
     count = load_readings(plant=plant, simulation=simulation)
     watch.tell(f"accepted {count:,} readings of two years")
@@ -53,9 +57,7 @@ def _load(plant: DemoPlant | None, now: datetime, say: Say) -> None:
     while done := compact_hot_tail():
         batches += done
     watch.tell(f"compacted {batches} batches into the lake")
-    _learn(plant, watch)
-    mark_loaded(plant)
-    watch.tell("the demo plant is ready")
+    return plant
 
 
 def load_readings(*, plant: DemoPlant, simulation: Simulation, last: int | None = None) -> int:

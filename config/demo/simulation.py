@@ -90,7 +90,7 @@ class Simulation:
     def __init__(self, seed: int) -> None:
         self.operation = Operation(seed)
         self.happenings: list[Happening] = []
-        self._seed = seed
+        self.seed = seed
         self._ended: list[Stint] = []
         shape = (len(TRAINS), len(POSITIONS))
         self._wear, self._spall, self._fouling = np.zeros(shape), np.zeros(shape), np.zeros(shape)
@@ -173,7 +173,7 @@ class Simulation:
     def _fit(self, train: int, column: int) -> None:
         """Put the next item to the position."""
         self._number[train, column] += 1
-        build = item_build(seed=self._seed, train=train, column=column, number=int(self._number[train, column]))
+        build = item_build(seed=self.seed, train=train, column=column, number=int(self._number[train, column]))
         self._capacity[train, column] = build.capacity
         self._endurance[train, column] = build.endurance
         self._limit[train, column] = build.limit
@@ -295,7 +295,7 @@ class Simulation:
         damage[:, _FATIGUE] = self._spall[:, _FATIGUE]
         for train, column in np.argwhere((damage >= self._limit) & (self._since <= self.day)):
             family = FAMILIES[POSITIONS[column].family]
-            rng = np.random.default_rng([self._seed, 11, train, column, self._number[train, column]])
+            rng = np.random.default_rng([self.seed, 11, train, column, self._number[train, column]])
             mode = family.modes[int(rng.uniform() > 0.85) % len(family.modes)]
             hours = family.downtime * float(np.exp(0.3 * rng.standard_normal()))
             at = self.day - float(rng.uniform(0.05, 0.9)) * STEP_DAYS
