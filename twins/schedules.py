@@ -8,6 +8,8 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     # A run that is due again before it was started is not worth two.
     "compact_hot_tail": {"task": "twins.compact_hot_tail", "schedule": 2.0, "options": {"expires": 2.0}},
     "compact_days": {"task": "twins.compact_days", "schedule": 30.0, "options": {"expires": 30.0}},
+    "assess_stale": {"task": "twins.assess_stale", "schedule": 3.0, "options": {"expires": 3.0}},
+    "train_models": {"task": "twins.train_models", "schedule": 86_400.0, "options": {"expires": 3_600.0}},
     "sweep_lake": {"task": "twins.sweep_lake", "schedule": 60.0, "options": {"expires": 60.0}},
 }
 """Entries for Celery's `beat_schedule`; a host's own app adds them with `app.conf.beat_schedule |= BEAT_SCHEDULE`."""

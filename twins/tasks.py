@@ -15,7 +15,7 @@ from celery import Task, shared_task
 from django.utils import timezone
 
 from twins import events
-from twins.services import compaction
+from twins.services import assessment, compaction, training
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +35,17 @@ def compact_hot_tail() -> None:
 @shared_task(name="twins.compact_days", ignore_result=True)
 def compact_days() -> None:
     compaction.compact_crowded_days()
+
+
+@shared_task(name="twins.assess_stale", ignore_result=True)
+def assess_stale() -> None:
+    assessment.assess_stale(now=timezone.now())
+
+
+@shared_task(name="twins.train_models", ignore_result=True)
+def train_models() -> None:
+    for _ in training.train_designs(now=timezone.now()):
+        pass
 
 
 @shared_task(name="twins.sweep_lake", ignore_result=True)

@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
 
 from twins.ml.lives import Bools, Floats, Ints
 from twins.ml.windows import beginning, window_mean, window_sd, window_slope
@@ -112,8 +111,10 @@ def _slow(filled: Floats, first: Ints) -> Floats:
     total = np.cov(filled.T)
     size = filled.shape[1]
     noise = np.atleast_2d(noise) + 0.01 * np.eye(size)
-    _, vectors = scipy.linalg.eigh(np.atleast_2d(total), noise)
-    return _signed(vectors[:, ::-1][:, : min(_SLOWEST, size)])
+    # The generalised eigenvalue problem, made an ordinary one by the noise's Cholesky factor.
+    whiten = np.linalg.inv(np.linalg.cholesky(noise))
+    _, vectors = np.linalg.eigh(whiten @ np.atleast_2d(total) @ whiten.T)
+    return _signed(whiten.T @ vectors[:, ::-1][:, : min(_SLOWEST, size)])
 
 
 def _near(filled: Floats, life_left: Floats) -> Floats:

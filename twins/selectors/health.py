@@ -1,0 +1,228 @@
+"""What health is judged from and what is believed of it: inputs, lives and the newest assessments of many assets."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection
+
+from assets.models import Design, EventKind, Installation, MaintenanceEvent, SensorRole
+from twins.lake import microseconds
+from twins.ml import Input, Life
+from twins.models import Assessment, HealthModel, ModelStatus
+
+REFRESHED = timedelta(hours=1)
+"""An assessment older than this is made again: age and coverage change without any reading."""
+
+
+@dataclass(frozen=True)
+class AssetInput:
+    """A sensor as an asset sees it."""
+
+    input: Input
+    unit: str
+    depth: int
+    """0: at the asset itself; above 0: so many levels below; below 0: above."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """An asset with an installed item: what is assessed by itself."""
+
+    asset: int
+    item: int
+    design: Design
+    installation: int
+    life: Life
+    """The life that still runs; it ends now."""
+
+
+def latest_health(asset_ids: Iterable[int]) -> dict[int, Assessment]:
+    """What is believed of each asset now, in one query; assets never assessed are absent."""
+    return Assessment.objects.in_bulk(list(asset_ids))
+
+
+def champions_of(design_ids: Iterable[int]) -> dict[int, HealthModel]:
+    """The model in force of each design, without its bytes; none where none was learned."""
+    rows = HealthModel.objects.filter(design__in=set(design_ids), status=ModelStatus.CHAMPION)
+    return {row.design_id: row for row in rows.defer("artefact", "metrics")}
+
+
+def designs_with_failures(*, fewest: int) -> list[Design]:
+    """Designs of which at least so many installed items have failed, by id."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT item.design_id FROM twins_assets_installation place JOIN twins_assets_item item "
+            "ON item.id = place.item_id JOIN twins_assets_maintenanceevent event ON event.asset_id = place.asset_id "
+            "AND event.kind = 'failure' AND (event.item_id IS NULL OR event.item_id = place.item_id) "
+            "AND event.started_at > lower(place.period) "
+            "AND (upper_inf(place.period) OR event.started_at <= upper(place.period)) "
+            "GROUP BY item.design_id HAVING count(DISTINCT event.id) >= %s",
+            [fewest],
+        )
+        ids = [row[0] for row in cursor.fetchall()]
+    return list(Design.objects.filter(pk__in=ids).order_by("pk"))
+
+
+def inputs_of(assets: Sequence[int]) -> dict[int, tuple[AssetInput, ...]]:
+    """The sensors of each asset's subtree, and the setting and usage sensors above it, in one query.
+
+    Names align over a fleet: "HPC/T30" for sensor T30 of the child named HPC, "../load" for sensor load of the parent.
+    Of sensors that would be named alike the second is called "HPC/T30#2".
+    """
+    found: dict[int, list[AssetInput]] = {asset: [] for asset in assets}
+    with connection.cursor() as cursor:
+        cursor.execute(_INPUTS, [list(assets), list(assets), [SensorRole.SETTING, SensorRole.USAGE]])
+        rows = cursor.fetchall()
+    used: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for asset, sensor, name, role, unit, interval, depth, names in rows:
+        path = "/".join([*names, name]) if depth >= 0 else "../" * -depth + name
+        used[asset][path] += 1
+        repeated = used[asset][path]
+        whole = path if repeated == 1 else f"{path}#{repeated}"
+        found[asset].append(AssetInput(Input(name=whole, sensor=sensor, role=role, interval=interval), unit, depth))
+    return {asset: tuple(inputs) for asset, inputs in found.items()}
+
+
+_INPUTS = """
+SELECT unit.id, sensor.id, sensor.name, sensor.role, sensor.unit, sensor.expected_interval,
+       cardinality(place.path) - cardinality(unit.path) AS depth,
+       ARRAY(SELECT step.name FROM unnest(place.path[cardinality(unit.path) + 1:]) WITH ORDINALITY AS way(id, rank)
+             JOIN twins_assets_asset step ON step.id = way.id ORDER BY way.rank) AS names
+FROM twins_assets_asset unit
+JOIN twins_assets_asset place ON place.path @> ARRAY[unit.id]
+JOIN twins_assets_sensor sensor ON sensor.asset_id = place.id
+WHERE unit.id = ANY(%s)
+UNION ALL
+SELECT unit.id, sensor.id, sensor.name, sensor.role, sensor.unit, sensor.expected_interval,
+       cardinality(place.path) - cardinality(unit.path), ARRAY[]::varchar[]
+FROM twins_assets_asset unit
+JOIN twins_assets_asset place ON place.id = ANY(unit.path) AND place.id <> unit.id
+JOIN twins_assets_sensor sensor ON sensor.asset_id = place.id
+WHERE unit.id = ANY(%s) AND sensor.role = ANY(%s)
+ORDER BY 1, 2
+"""
+
+
+def units_of(assets: Sequence[int], *, now: datetime) -> list[Unit]:
+    """Those of `assets` that have an item installed, with the life that runs there, by asset id."""
+    rows = Installation.objects.filter(asset__in=assets, period__upper_inf=True, period__startswith__lte=now)
+    places = list(rows.select_related("item__design").order_by("asset_id"))
+    segments = _segments(places, now)
+    return [
+        Unit(
+            asset=place.asset_id,
+            item=place.item_id,
+            design=place.item.design,
+            installation=place.pk,
+            life=lives[-1],
+        )
+        for place, lives in zip(places, segments, strict=True)
+    ]
+
+
+def lives_of(designs: Sequence[Design], *, now: datetime) -> dict[int, list[Life]]:
+    """All lives of each design's items up to `now`, wherever they were installed, by start.
+
+    A life ends with its installation or with a recorded failure; after a repair in place a new one begins.
+    """
+    rows = Installation.objects.filter(item__design__in=designs, period__startswith__lt=now)
+    places = list(rows.select_related("item__design").order_by("period", "id"))
+    lives: dict[int, list[Life]] = {design.pk: [] for design in designs}
+    for place, segments in zip(places, _segments(places, now), strict=True):
+        lives[place.item.design_id].extend(segments)
+    return lives
+
+
+def _segments(places: Sequence[Installation], now: datetime) -> list[list[Life]]:
+    """The lives of each installation, the newest last."""
+    assets = sorted({place.asset_id for place in places})
+    inputs = inputs_of(assets)
+    failures = _failures(assets)
+    return [_lives(place, inputs[place.asset_id], failures[place.asset_id], now) for place in places]
+
+
+def _failures(assets: Sequence[int]) -> dict[int, list[MaintenanceEvent]]:
+    found: dict[int, list[MaintenanceEvent]] = defaultdict(list)
+    for event in MaintenanceEvent.objects.filter(asset__in=assets, kind=EventKind.FAILURE).order_by("started_at", "id"):
+        found[event.asset_id].append(event)
+    return found
+
+
+def _lives(
+    place: Installation, inputs: tuple[AssetInput, ...], failures: Sequence[MaintenanceEvent], now: datetime
+) -> list[Life]:
+    start: datetime = place.period.lower
+    until: datetime = min(place.period.upper or now, now)
+    common: dict[str, Any] = {
+        "key": place.pk,
+        "group": place.item_id,
+        "inputs": tuple(known.input for known in inputs),
+        "usage": usage_sensor(inputs, place.item.design.life_unit),
+    }
+    lives = []
+    for event in failures:
+        # Two reports of one failure make one life: the second lies before the repair has ended.
+        if event.item_id in (None, place.item_id) and start < event.started_at <= until:
+            ends = microseconds(event.started_at)
+            lives.append(Life(start=microseconds(start), end=ends, failed=True, **common))
+            start = max(event.started_at, event.ended_at or event.started_at)
+    if start < until or not lives:
+        lives.append(Life(start=microseconds(start), end=microseconds(max(start, until)), failed=False, **common))
+    return lives
+
+
+def usage_sensor(inputs: Sequence[AssetInput], life_unit: str) -> int | None:
+    """The nearest usage counter in the unit of life: at the asset, else above, else below. None: life is days."""
+    if life_unit == "d":
+        return None
+    counters = [known for known in inputs if known.input.role == SensorRole.USAGE and known.unit == life_unit]
+    counters.sort(key=lambda known: (known.depth > 0, abs(known.depth), known.input.sensor))
+    return counters[0].input.sensor if counters else None
+
+
+def newest_batches(sensors: Sequence[int]) -> dict[int, int]:
+    """The batch of the newest compacted reading of each sensor."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT sensor_id, batch FROM twins_latestreading WHERE sensor_id = ANY(%s)", [list(sensors)])
+        return dict(cursor.fetchall())
+
+
+def stale_units(*, now: datetime, limit: int) -> list[int]:
+    """At most `limit` assets whose assessment is missing or older than what is known, the longest waiting first.
+
+    Older than: the item installed, the model in force, the readings of its inputs, or an hour. Derived, so that
+    nothing can be lost or pile up: whatever happened in between, the newest state is what gets assessed.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_STALE, [now, now - REFRESHED, limit])
+        return [row[0] for row in cursor.fetchall()]
+
+
+_STALE = """
+SELECT place.asset_id
+FROM twins_assets_installation place
+JOIN twins_assets_item item ON item.id = place.item_id
+JOIN twins_assets_design design ON design.id = item.design_id
+JOIN twins_assets_asset unit ON unit.id = place.asset_id
+LEFT JOIN twins_healthmodel model ON model.design_id = design.id AND model.status = 'champion'
+LEFT JOIN twins_assessment known ON known.asset_id = place.asset_id
+WHERE upper_inf(place.period) AND lower(place.period) <= %s
+  AND (design.expected_life IS NOT NULL OR model.id IS NOT NULL)
+  AND (known.asset_id IS NULL OR known.source = 'rollup' OR known.item_id IS DISTINCT FROM place.item_id
+       OR known.assessed_at < %s OR model.trained_at > known.assessed_at
+       OR known.model_id IS NOT NULL AND (
+           EXISTS (SELECT FROM twins_assets_asset below JOIN twins_assets_sensor sensor ON sensor.asset_id = below.id
+                   JOIN twins_latestreading newest ON newest.sensor_id = sensor.id
+                   WHERE below.path @> ARRAY[unit.id] AND newest.batch > coalesce(known.data_batch, 0))
+           OR EXISTS (SELECT FROM twins_assets_sensor sensor
+                   JOIN twins_latestreading newest ON newest.sensor_id = sensor.id
+                   WHERE sensor.asset_id = ANY(unit.path) AND sensor.role IN ('setting', 'usage')
+                     AND newest.batch > coalesce(known.data_batch, 0))))
+ORDER BY known.assessed_at NULLS FIRST, place.asset_id
+LIMIT %s
+"""

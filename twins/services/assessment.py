@@ -1,0 +1,215 @@
+"""Health is assessed from the newest state: by the design's model, else by its ageing curve; what has no item rolls up.
+
+Nothing is queued: what must be assessed is derived from readings, items and models, so whoever comes late assesses
+the newest state and none is assessed twice.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from functools import lru_cache
+
+from django.db import connection, transaction
+
+from twins import events, ml
+from twins.exceptions import PredictionError
+from twins.lake import from_microseconds, microseconds
+from twins.models import Assessment, AssessmentSource, HealthModel
+from twins.selectors.health import Unit, champions_of, newest_batches, stale_units, units_of
+from twins.selectors.readings import scan_readings
+from twins.services.rollup import roll_up
+from twins.services.traces import trace_units
+
+_log = logging.getLogger(__name__)
+
+_UPDATED = [field.name for field in Assessment._meta.fields if not field.primary_key]
+_LOCK = 7_305_001
+"""Advisory lock of those who write assessments: a roll-up must see all of its children."""
+_SWEEP_LOCK = 7_305_002
+_AGEING_SHARES = (0.1, 0.25, 0.5)
+_SHARE_OF_LIFE = 0.65
+MOST_A_ROUND = 500
+
+
+def assess_stale(*, now: datetime, limit: int = MOST_A_ROUND) -> list[int]:
+    """Assess at most `limit` of the assets that need it, the longest waiting first; returns what was written."""
+    with _alone() as alone:
+        return assess_assets(assets=stale_units(now=now, limit=limit), now=now) if alone else []
+
+
+@contextmanager
+def _alone() -> Iterator[bool]:
+    """Whether no other process is at it; two would assess the same."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [_SWEEP_LOCK])
+        alone = bool(cursor.fetchone()[0])
+    try:
+        yield alone
+    finally:
+        if alone:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [_SWEEP_LOCK])
+
+
+def assess_assets(*, assets: Sequence[int], now: datetime) -> list[int]:
+    """Assess those of `assets` that have an item, then everything above them; returns the ids written, ascending.
+
+    An asset whose item's design has neither a model nor an expected life is left out. A model that cannot be used
+    costs a warning, and the ageing curve speaks instead.
+    """
+    units = units_of(sorted(set(assets)), now=now)
+    # What is known before the readings are scanned: what comes later makes the assessment stale again.
+    seen = newest_batches([known.sensor for unit in units for known in unit.life.inputs])
+    found: dict[int, Assessment] = {}
+    models = champions_of(unit.design.pk for unit in units)
+    by_model: dict[int, list[Unit]] = defaultdict(list)
+    for unit in units:
+        if unit.design.pk in models:
+            by_model[unit.design.pk].append(unit)
+    for design, members in by_model.items():
+        found |= _predict_safely(models[design], members, now, seen)
+    rest = [unit for unit in units if unit.asset not in found]
+    found |= _assess_by_age(rest, models, now, seen)
+    return _write(sorted(found.values(), key=lambda row: row.asset_id), now)
+
+
+def _predict_safely(
+    model: HealthModel, units: list[Unit], now: datetime, seen: dict[int, int]
+) -> dict[int, Assessment]:
+    try:
+        return _predict(model, units, now, seen)
+    except PredictionError as error:
+        _log.warning("%s is assessed by its age: %s", units[0].design, error)
+        return {}
+
+
+def _predict(model: HealthModel, units: list[Unit], now: datetime, seen: dict[int, int]) -> dict[int, Assessment]:
+    fleet = _load(model.pk, model.sha256)
+    traced = trace_units(units=units, model=fleet, now=now)
+    predictions = ml.predict(
+        fleet, [unit.life for unit in units], [each.rows for each in traced], now=microseconds(now)
+    )
+    return {
+        unit.asset: _from_model(unit, model, prediction, now, max(each.batch, _newest(unit, seen)))
+        for unit, each, prediction in zip(units, traced, predictions, strict=True)
+        if prediction is not None
+    }
+
+
+@lru_cache(maxsize=64)
+def _load(pk: int, sha256: str) -> ml.FleetModel:
+    """A model's bytes, checked against their hash once a process."""
+    content = HealthModel.objects.values_list("artefact", flat=True).get(pk=pk)
+    return ml.load_model(bytes(content or b""), sha256=sha256)
+
+
+def _newest(unit: Unit, seen: dict[int, int]) -> int:
+    return max((seen.get(known.sensor, 0) for known in unit.life.inputs), default=0)
+
+
+def _from_model(unit: Unit, model: HealthModel, said: ml.Prediction, now: datetime, batch: int) -> Assessment:
+    low, middle, high = said.life_left
+    return Assessment(
+        asset_id=unit.asset,
+        item_id=unit.item,
+        model=model,
+        source=AssessmentSource.MODEL,
+        health=said.health,
+        coverage=said.coverage,
+        failure_probabilities=[{"horizon": h, "probability": p} for h, p in said.probabilities],
+        rul_p10=low,
+        rul_p50=middle,
+        rul_p90=high,
+        rul_unit=model.life_unit,
+        beyond_horizon=said.beyond_horizon,
+        drivers=[{"input": driver.input, "points": driver.points} for driver in said.drivers],
+        data_time=from_microseconds(said.data_time),
+        data_batch=batch or None,
+        assessed_at=now,
+    )
+
+
+def _assess_by_age(
+    units: list[Unit], models: dict[int, HealthModel], now: datetime, seen: dict[int, int]
+) -> dict[int, Assessment]:
+    """Assessments by the ageing curve of those whose design says, or whose model implies, how long they last."""
+    counters = sorted({unit.life.usage for unit in units if unit.life.usage is not None})
+    start = min((unit.life.start for unit in units), default=0)
+    counted = ml.Readings(scan_readings(sensors=counters, start=from_microseconds(start))) if counters else None
+    found = {}
+    for unit in units:
+        expected = unit.design.expected_life
+        if expected is None and unit.design.pk in models:
+            expected = models[unit.design.pk].horizon / _SHARE_OF_LIFE
+        if expected is not None:
+            row = _from_age(unit, ml.AgeingCurve(expected), *_age(unit, counted))
+            row.data_batch, row.assessed_at = _newest(unit, seen) or None, now
+            found[unit.asset] = row
+    return found
+
+
+def _age(unit: Unit, counted: ml.Readings | None) -> tuple[float | None, datetime | None]:
+    """Age in life units, None when it is usage that nobody counts, and the time of the last count."""
+    life = unit.life
+    if unit.design.life_unit == "d":
+        return (life.end - life.start) / ml.DAY, None
+    if life.usage is None or counted is None:
+        return None, None
+    times, counts = counted.between(life.usage, life.start, life.end)
+    if not len(counts):
+        return None, None
+    return float(counts.max() - counts[0]), from_microseconds(int(times[-1]))
+
+
+def _from_age(unit: Unit, curve: ml.AgeingCurve, age: float | None, data_time: datetime | None) -> Assessment:
+    horizon = unit.design.planning_horizon or _SHARE_OF_LIFE * curve.expected_life
+    # Without a count the item is taken for new and the score says that nothing fed it.
+    years = age or 0.0
+    left = [curve.life_left(years, probability) for probability in (0.1, 0.5, 0.9)]
+    return Assessment(
+        asset_id=unit.asset,
+        item_id=unit.item,
+        source=AssessmentSource.AGEING,
+        health=curve.health(years),
+        coverage=0.0 if age is None else 1.0,
+        failure_probabilities=[
+            {"horizon": share * horizon, "probability": curve.failure_probability(years, share * horizon)}
+            for share in _AGEING_SHARES
+        ],
+        rul_p10=min(left[0], horizon),
+        rul_p50=min(left[1], horizon),
+        rul_p90=min(left[2], horizon),
+        rul_unit=unit.design.life_unit,
+        beyond_horizon=left[1] > horizon,
+        drivers=[{"input": "age", "points": round(curve.health(years) - 100.0, 2)}],
+        data_time=data_time,
+    )
+
+
+@transaction.atomic
+def _write(rows: list[Assessment], now: datetime) -> list[int]:
+    """Replace assessments in id order, roll them up, and tell after commit; an older state never replaces a newer."""
+    if not rows:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+    newer = Assessment.objects.filter(asset__in=[row.asset_id for row in rows], assessed_at__gt=now)
+    overtaken = set(newer.values_list("asset_id", flat=True))
+    rows = [row for row in rows if row.asset_id not in overtaken]
+    _upsert(rows)
+    above = roll_up([row.asset_id for row in rows], now=now)
+    _upsert(above)
+    written = sorted([*(row.asset_id for row in rows), *(row.asset_id for row in above)])
+    if written:
+        events.publish("assessed", {"assets": written})
+    return written
+
+
+def _upsert(rows: list[Assessment]) -> None:
+    Assessment.objects.bulk_create(
+        rows, update_conflicts=True, unique_fields=["asset"], update_fields=_UPDATED, batch_size=1000
+    )
