@@ -134,6 +134,8 @@ def _create(asset: Asset) -> None:
 def _install(wish: Installation, answers: dict[str, Any]) -> None:
     at, reason = answers["installed_at"], answers["replaces_because"]
     if reason:
-        services.replace_item(asset=wish.asset, item=wish.item, at=at, reason=reason)
+        made = services.replace_item(asset=wish.asset, item=wish.item, at=at, reason=reason)
     else:
-        services.install_items(installations=[NewInstallation(asset=wish.asset, item=wish.item, start=at)])
+        [made] = services.install_items(installations=[NewInstallation(asset=wish.asset, item=wish.item, start=at)])
+    # The page's log names its own object.
+    wish.pk, wish.period = made.pk, made.period
