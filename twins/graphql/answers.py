@@ -34,6 +34,24 @@ class Operation:
         return cls(query, variables or {}, name or None)
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer of an execution over WebSocket: the whole, and its errors alone, which a refusal sends instead.
+
+    `refused`: the operation was never started; `failed`: it has errors and no data.
+    """
+
+    payload: str
+    errors: str = "[]"
+    refused: bool = False
+    failed: bool = False
+
+    @classmethod
+    def of(cls, result: ExecutionResult, *, refused: bool = False) -> Answer:
+        errors = orjson.dumps([error.formatted for error in result.errors or ()]).decode()
+        return cls(encode(result).decode(), errors, refused, failed=result.data is None)
+
+
 def encode(result: ExecutionResult) -> bytes:
     """The answer as JSON; NaN and infinity are null, and `orjson.Fragment` is taken as it is."""
     content: dict[str, Any] = {"data": result.data}

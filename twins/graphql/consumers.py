@@ -14,23 +14,27 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, MutableMapping
 from contextlib import aclosing, suppress
 from functools import lru_cache
+from importlib import import_module
 from typing import Any
 from uuid import uuid4
 
 import orjson
 from channels.auth import get_user
 from channels.db import database_sync_to_async
+from django.conf import settings as django_settings
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
 from django.db import InterfaceError, OperationalError
-from graphql import GraphQLError, OperationType, get_operation_ast, parse
-from strawberry.schema.exceptions import CannotGetOperationTypeError
+from graphql import GraphQLError, get_operation_ast, parse
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from strawberry.types.execution import PreExecutionError
+from strawberry.types.graphql import OperationType
 
 from twins.conf import settings
 from twins.exceptions import AccessDenied, MalformedBody, TwinsError
-from twins.graphql.answers import Operation, encode
+from twins.graphql.answers import Answer, Operation
 from twins.graphql.context import Context
-from twins.graphql.hub import Answer, Hub
+from twins.graphql.hub import Hub
 from twins.graphql.limits import TOKENS
 from twins.graphql.schema import schema
 from twins.graphql.subscriptions import rendering
@@ -101,17 +105,24 @@ class _Connection:
             await self._send({"type": "websocket.close", "code": closing.code, "reason": reason})
 
     async def _converse(self) -> None:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + INIT_TIMEOUT
-        while True:
-            remaining = None if self._principal else max(deadline - loop.time(), 0)
-            try:
-                event = await asyncio.wait_for(self._receive(), remaining)
-            except TimeoutError:
-                raise _Closing(4408, "Connection initialisation timeout") from None
-            if event["type"] == "websocket.disconnect":
-                return
+        deadline = asyncio.get_running_loop().time() + INIT_TIMEOUT
+        while (event := await self._next_event(deadline))["type"] != "websocket.disconnect":
             await self._handle(_message(event))
+
+    async def _next_event(self, deadline: float) -> Message:
+        """What the client says; raises _Closing when it is late to introduce itself or not welcome any more."""
+        listening = asyncio.ensure_future(self._receive())
+        awaited: set[asyncio.Future[Any]] = {listening} if self._guard is None else {listening, self._guard}
+        patience = None if self._principal else max(deadline - asyncio.get_running_loop().time(), 0)
+        try:
+            await asyncio.wait(awaited, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            if self._guard is not None and self._guard.done():
+                self._guard.result()
+            if not listening.done():
+                raise _Closing(4408, "Connection initialisation timeout")
+            return listening.result()
+        finally:
+            listening.cancel()
 
     async def _handle(self, message: dict[str, Any]) -> None:
         match message.get("type"):
@@ -148,16 +159,16 @@ class _Connection:
     async def _keep_checking(self) -> None:
         while True:
             await asyncio.sleep(RECHECK)
-            if "session" in self._scope:
+            if self._principal is not None and self._principal.token is None and "session" in self._scope:
                 # A new one: the session in the scope remembers what it read at the handshake.
-                store = type(self._scope["session"])
-                self._scope = {**self._scope, "session": store(self._scope["session"].session_key)}
+                session = import_module(django_settings.SESSION_ENGINE).SessionStore(self._scope["session"].session_key)
+                self._scope = {**self._scope, "session": session}
                 self._scope["user"] = await get_user(self._scope)
             try:
                 await self._authenticate()
             except _Closing as closing:
                 if closing.code == 4403:
-                    return await self._close(closing)
+                    raise
 
     async def _start(self, message: dict[str, Any]) -> None:
         if self._principal is None:
@@ -181,8 +192,8 @@ class _Connection:
         try:
             async with aclosing(_answers(operation, principal)) as answers:
                 async for answer in answers:
-                    kind = "error" if answer.refused else "next"
-                    await self._send({"type": "websocket.send", "text": frame % (kind, answer.payload)})
+                    kind, payload = ("error", answer.errors) if answer.refused else ("next", answer.payload)
+                    await self._send({"type": "websocket.send", "text": frame % (kind, payload)})
                     if answer.refused:
                         return
         except (TwinsError, GraphQLError) as error:
@@ -216,9 +227,9 @@ async def _answers(operation: Operation, principal: Principal) -> AsyncGenerator
             context_value=Context(principal=principal, splice=True),
             allowed_operation_types={OperationType.QUERY, OperationType.MUTATION},
         )
-    except CannotGetOperationTypeError:
+    except (CannotGetOperationTypeError, InvalidOperationTypeError):
         raise MalformedBody("The document holds no such operation, or several and no 'operationName'.") from None
-    yield Answer(encode(result).decode())
+    yield Answer.of(result, refused=isinstance(result, PreExecutionError))
 
 
 def _execution_key(operation: Operation, principal: Principal) -> Hashable:
@@ -234,7 +245,7 @@ def _kind(query: str, name: str | None) -> OperationType | None:
         operation = get_operation_ast(parse(query, max_tokens=TOKENS), name)
     except (GraphQLError, RecursionError):
         return None
-    return operation.operation if operation else None
+    return OperationType(operation.operation.value) if operation else None
 
 
 def _message(event: Message) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from redis import asyncio as redis_asyncio
 
 from twins import events
 from twins.conf import settings
+from twins.graphql.answers import Answer
 from twins.services.ingestion import MAX_TOLD
 
 TICK = 0.1
@@ -66,15 +67,6 @@ class Rendering(Protocol):
     """Executes the stream's selection on a feed; yields encoded answers, and whether each is only an error."""
 
     def __call__(self, feed: Feed) -> AsyncGenerator[Answer, None]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One encoded answer of an execution. `refused`: the operation never started; `failed`: it has no data."""
-
-    payload: str
-    refused: bool = False
-    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

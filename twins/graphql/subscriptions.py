@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, NamedTuple, cast
 from uuid import UUID
 
-import orjson
 import strawberry
 from channels.db import database_sync_to_async
 from django.db import close_old_connections
@@ -22,9 +21,9 @@ from graphql import GraphQLError
 from strawberry.types.execution import PreExecutionError
 
 from assets.models import Sensor as SensorRow
-from twins.graphql.answers import Operation, encode
+from twins.graphql.answers import Answer, Operation
 from twins.graphql.context import Context, Info
-from twins.graphql.hub import Answer, Feed, Keys, Rendering
+from twins.graphql.hub import Feed, Keys, Rendering
 from twins.graphql.ids import Kind, row_number
 from twins.graphql.loaders import Loaders
 from twins.graphql.scalars import finite
@@ -100,11 +99,7 @@ def rendering(schema: Any, operation: Operation, principal: Principal) -> Render
         )
         async with aclosing(results):
             async for result in results:
-                if isinstance(result, PreExecutionError):
-                    errors = orjson.dumps([error.formatted for error in result.errors or ()])
-                    yield Answer(errors.decode(), refused=True)
-                else:
-                    yield Answer(encode(result).decode(), failed=result.data is None)
+                yield Answer.of(result, refused=isinstance(result, PreExecutionError))
 
     return render
 
@@ -167,9 +162,7 @@ class _ReadingsTopic:
         return {row.sensor.pk for row in rows if self._is_news(row)}
 
     def _read(self) -> tuple[dict[int, SensorRow], Mapping[int, Any]]:
-        rows = watched_sensors(
-            uuids=self._uuids, assets=self._assets, visible=self._visible, limit=MAX_WATCHED + 1
-        )
+        rows = watched_sensors(uuids=self._uuids, assets=self._assets, visible=self._visible, limit=MAX_WATCHED + 1)
         sensors = {row.pk: row for row in _bounded(rows)}
         if missing := set(self._uuids or ()) - {row.uuid for row in rows}:
             raise GraphQLError(f"There is no sensor {min(map(str, missing))}.")
