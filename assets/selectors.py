@@ -36,7 +36,7 @@ def ancestors(asset_ids: Iterable[int]) -> dict[int, list[Asset]]:
     )
     found: dict[int, list[Asset]] = {asset_id: [] for asset_id in wanted}
     for row in rows:
-        found[row.asked].append(row)
+        found[row.asked].append(row)  # type: ignore[attr-defined]
     return found
 
 
@@ -72,5 +72,5 @@ def installation_history(asset_ids: Iterable[int], *, limit: int = 20) -> dict[i
 def _grouped(rows: QuerySet[_Row], asset_ids: Iterable[int]) -> dict[int, list[_Row]]:
     found: dict[int, list[_Row]] = {asset_id: [] for asset_id in asset_ids}
     for row in rows:
-        found[row.asset_id].append(row)  # type: ignore[attr-defined]  (every row here hangs on an asset)
+        found[row.asset_id].append(row)  # type: ignore[attr-defined]
     return found

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from assets import services
-from assets.admin.periods import installed, removed
+from assets.admin.periods import PeriodColumns, installed
 from assets.admin.saving import RegisterAdmin
 from assets.admin.theme import SplitDateTime, TabularInline
 from assets.models import Asset, Installation, MaintenanceEvent, Sensor
@@ -58,13 +58,13 @@ class InstallationForm(forms.ModelForm):
         fields = ["item"]
 
 
-class InstallationInline(_HistoryInline):
+class InstallationInline(PeriodColumns, _HistoryInline):
     model = Installation
     form = InstallationForm
     newest_first = "-period__startswith"
     autocomplete_fields = ["item"]
-    readonly_fields = [removed, "removal_reason"]
-    fields = ["item", "installed_at", removed, "removal_reason", "replaces_because"]
+    readonly_fields = ["removed", "removal_reason"]
+    fields = ["item", "installed_at", "removed", "removal_reason", "replaces_because"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).select_related("item")

@@ -9,17 +9,18 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from assets import services
-from assets.admin.periods import installed, removed
+from assets.admin.periods import PeriodColumns
 from assets.admin.saving import RegisterAdmin, RegisterForm
 from assets.admin.theme import SplitDateTime, TabularInline
 from assets.models import Installation, Item, MaintenanceEvent, Sensor
 
 
-class ItemInstallationsInline(TabularInline):
+class ItemInstallationsInline(PeriodColumns, TabularInline):
     """Where the item was; installing is done at the asset."""
 
     model = Installation
-    fields = readonly_fields = ["asset", installed, removed, "removal_reason"]
+    fields = ["asset", "installed", "removed", "removal_reason"]
+    readonly_fields = ["asset", "installed", "removed", "removal_reason"]
     extra = 0
     can_delete = False
 
@@ -51,13 +52,13 @@ class RemovalForm(RegisterForm):
 
 
 @admin.register(Installation)
-class InstallationAdmin(RegisterAdmin):
+class InstallationAdmin(PeriodColumns, RegisterAdmin):
     form = RemovalForm
-    list_display = ["item", "asset", installed, removed, "removal_reason"]
+    list_display = ["item", "asset", "installed", "removed", "removal_reason"]
     list_select_related = ["item", "asset"]
     search_fields = ["item__serial_number", "asset__tag", "asset__name"]
-    readonly_fields = ["asset", "item", installed, removed]
-    fields = ["asset", "item", installed, removed, "removed_at", "removal_reason"]
+    readonly_fields = ["asset", "item", "installed", "removed"]
+    fields = ["asset", "item", "installed", "removed", "removed_at", "removal_reason"]
     ordering = ["-period__startswith", "-id"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -68,7 +69,7 @@ class InstallationAdmin(RegisterAdmin):
         return not ended and super().has_change_permission(request, obj)
 
     def get_fields(self, request: HttpRequest, obj: Installation | None = None) -> Any:
-        hidden = removed if self.has_change_permission(request, obj) else "removed_at"
+        hidden = "removed" if self.has_change_permission(request, obj) else "removed_at"
         return [field for field in self.fields or [] if field != hidden]
 
     def save_model(self, request: HttpRequest, obj: Installation, form: Any, change: bool) -> None:

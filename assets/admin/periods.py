@@ -10,13 +10,25 @@ from django.utils import formats, timezone
 from assets.models import Installation
 
 
-@admin.display(description="installed", ordering="period__startswith")
+class PeriodColumns:
+    """Columns for pages of installations: `installed` and `removed`."""
+
+    @admin.display(description="installed", ordering="period__startswith")
+    def installed(self, installation: Installation) -> str:
+        return installed(installation)
+
+    @admin.display(description="removed", ordering="period__endswith")
+    def removed(self, installation: Installation) -> str:
+        return removed(installation)
+
+
 def installed(installation: Installation) -> str:
+    """The instant the item was installed; empty for a row yet to be filled in."""
     return _words(installation.period.lower) if installation.period else ""
 
 
-@admin.display(description="removed", ordering="period__endswith")
 def removed(installation: Installation) -> str:
+    """The instant the item was removed, or that it still is there; empty for a row yet to be filled in."""
     if not installation.period:
         return ""
     return "still there" if installation.period.upper is None else _words(installation.period.upper)

@@ -59,6 +59,14 @@ def _names(assets: list[Asset]) -> str:
     return " › ".join(asset.name for asset in assets)
 
 
+_SECTIONS: list[tuple[str | None, tuple[str, ...]]] = [
+    (None, ("link", "where", "item_link", "health_bar", "failure", "remaining_life", "coverage_share", "data_age")),
+    ("What moves it", ("drivers_table", "horizons_table")),
+    ("What it was seen from", ("inputs_table", "source", "model_link", "assessed_at")),
+    ("What happened", ("events_table", "installations_table")),
+]
+
+
 @admin.register(Assessment)
 class HealthAdmin(ReadOnlyAdmin):
     """What is worst and why."""
@@ -71,14 +79,8 @@ class HealthAdmin(ReadOnlyAdmin):
     search_fields = ["asset__tag", "asset__name"]
     search_help_text = "Tag or name of an asset."
     ordering = ["health", "asset"]
-    fieldsets = [
-        (None, {"fields": ["link", "where", "item_link", "health_bar", "failure", "remaining_life", "coverage_share",
-                           "data_age", "source", "model_link", "assessed_at"]}),
-        ("What moves it", {"fields": ["drivers_table", "horizons_table"]}),
-        ("What it was seen from", {"fields": ["inputs_table"]}),
-        ("What happened", {"fields": ["events_table", "installations_table"]}),
-    ]  # fmt: skip
-    readonly_fields = [name for _, options in fieldsets for name in options["fields"]]
+    fieldsets = [(title, {"fields": names}) for title, names in _SECTIONS]
+    readonly_fields = [name for _, names in _SECTIONS for name in names]
 
     class Media:
         css = {"all": ["twins/health.css"]}
