@@ -1,11 +1,11 @@
 """The WebSocket address of the plugin, to be mounted below the same prefix as its HTTP addresses.
 
-    URLRouter([path("plant/", URLRouter(websocket_urlpatterns))])
+URLRouter([path("plant/", URLRouter(websocket_urlpatterns))])
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from channels.auth import AuthMiddlewareStack
 from django.urls import path
@@ -21,4 +21,5 @@ async def _subscriptions(scope: Any, receive: Any, send: Any) -> None:
     await (_socket if "user" in scope else _with_session)(scope, receive, send)
 
 
-websocket_urlpatterns = [path("graphql/", _subscriptions)]
+# Django's types know views only; Channels routes to applications with the same patterns.
+websocket_urlpatterns = [path("graphql/", cast("Any", _subscriptions))]

@@ -9,6 +9,7 @@ import orjson
 from strawberry.types.execution import ExecutionResult
 
 from twins.exceptions import MalformedBody
+from twins.graphql.errors import ClientErrors
 
 
 @dataclass(frozen=True)
@@ -48,15 +49,20 @@ class Answer:
 
     @classmethod
     def of(cls, result: ExecutionResult, *, refused: bool = False) -> Answer:
-        errors = orjson.dumps([error.formatted for error in result.errors or ()]).decode()
-        return cls(encode(result).decode(), errors, refused, failed=result.data is None)
+        return cls(encode(result).decode(), orjson.dumps(_errors(result)).decode(), refused, failed=result.data is None)
 
 
 def encode(result: ExecutionResult) -> bytes:
     """The answer as JSON; NaN and infinity are null, and `orjson.Fragment` is taken as it is."""
     content: dict[str, Any] = {"data": result.data}
     if result.errors:
-        content["errors"] = [error.formatted for error in result.errors]
+        content["errors"] = _errors(result)
     if result.extensions:
         content["extensions"] = result.extensions
     return orjson.dumps(content)
+
+
+def _errors(result: ExecutionResult) -> list[Any]:
+    # Extensions do not see what broke the execution as a whole; what they masked already passes unchanged.
+    mask = ClientErrors().anonymise_error
+    return [mask(error).formatted for error in result.errors or ()]

@@ -31,7 +31,7 @@ from twins.graphql.schema import schema
 from twins.http.answers import REFUSALS, answer, refusal, require_json
 from twins.http.authentication import NotAuthenticated, authorise
 from twins.http.bodies import body_limit, read_body
-from twins.http.ingest import commits_itself
+from twins.http.transactions import commits_itself
 from twins.models.access import Scope
 from twins.services.principals import Principal
 

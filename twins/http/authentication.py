@@ -84,9 +84,10 @@ def origin_matches(request: HttpRequest) -> bool:
 
 
 def _csrf_failure(request: HttpRequest) -> str | None:
-    check = _CsrfCheck(lambda _: HttpResponse())
+    check: Any = _CsrfCheck(lambda _: HttpResponse())
     check.process_request(request)
-    return check.process_view(request, None, (), {})
+    reason: str | None = check.process_view(request, None, (), {})
+    return reason
 
 
 class _CsrfCheck(CsrfViewMiddleware):

@@ -15,6 +15,8 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from twins.conf import settings
 
@@ -45,8 +47,9 @@ def _database() -> str:
 
 
 def _redis() -> str:
-    address = settings().REDIS_URL
-    with redis.Redis.from_url(address, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE) as client:
+    once = Retry(NoBackoff(), 0)
+    limits = {"socket_timeout": _PATIENCE, "socket_connect_timeout": _PATIENCE, "retry": once}
+    with redis.Redis.from_url(settings().REDIS_URL, **limits) as client:
         client.ping()
     return "ok"
 
@@ -55,6 +58,7 @@ def _worker() -> str:
     """A worker of the Celery app in force answers; that app is the host's own where there is one."""
     broker = {"socket_timeout": _PATIENCE, "socket_connect_timeout": _PATIENCE}
     with current_app.connection_for_write(transport_options=broker) as line:
+        line.ensure_connection(max_retries=1, timeout=_PATIENCE)  # else a missing queue costs many retries
         answers = current_app.control.ping(timeout=_PATIENCE, limit=1, connection=line)
     return "ok" if answers else "no worker answers"
 

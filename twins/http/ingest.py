@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from django.db import connections, transaction
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
@@ -22,6 +21,7 @@ from twins.conf import settings
 from twins.http.answers import REFUSALS, answer, refusal, require_json
 from twins.http.authentication import authorise
 from twins.http.bodies import body_limit, read_body
+from twins.http.transactions import commits_itself
 from twins.lake import Reject
 from twins.models.access import Scope
 from twins.selectors.sensors import sensor_keys
@@ -30,13 +30,6 @@ from twins.services.principals import Principal
 from twins.sources import MAX_LISTED_REJECTS, DecodedReadings, decode_json
 
 View = Callable[[HttpRequest], HttpResponse]
-
-
-def commits_itself(view: View) -> View:
-    """Keep a host's ATOMIC_REQUESTS off the view: its services commit before it answers."""
-    for alias in connections:
-        view = transaction.non_atomic_requests(using=alias)(view)
-    return view
 
 
 def _answers_refusals(view: View) -> View:
@@ -74,8 +67,10 @@ def ingest(request: HttpRequest) -> HttpResponse:
     )
     if accepted.rejects:
         return _rejected(accepted.rejects, accepted.rejected)
-    content = {"batch": accepted.batch, "accepted": accepted.accepted, "repeated": accepted.repeated, "rejects": []}
-    return answer(content, status=200 if accepted.repeated else 201)
+    return answer(
+        {"batch": accepted.batch, "accepted": accepted.accepted, "repeated": accepted.repeated, "rejects": []},
+        status=200 if accepted.repeated else 201,
+    )
 
 
 def _lake_keys(decoded: DecodedReadings) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
