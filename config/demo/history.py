@@ -17,7 +17,7 @@ from config.demo.plant import LAYOUT, PRODUCTS, TRAINS
 from config.demo.signals import Instruments
 from config.demo.simulation import Simulation
 
-SEED: Final = 11
+SEED: Final = 52
 HISTORY_DAYS: Final = 730
 READINGS_A_DAY: Final = 6
 _US_A_DAY: Final = 86_400_000_000

@@ -22,6 +22,7 @@ import numpy as np
 import orjson
 from django.db import DatabaseError, close_old_connections
 
+from assets.exceptions import AssetsError
 from config.demo.degradation import Array
 from config.demo.history import day_of, grid, instant, simulate_history
 from config.demo.register import DemoPlant, plant_sensors, sync_register
@@ -207,7 +208,7 @@ class Player:
         close_old_connections()
         try:
             came = self._live.sync(datetime.now(UTC))
-        except DatabaseError as error:
+        except (DatabaseError, AssetsError) as error:
             self._say(f"the register could not be brought up to date ({error}); trying again later")
             return
         if came:

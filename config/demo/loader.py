@@ -5,17 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from django.db import connection
 
+from assets.models import Asset, Design, EventKind
 from config.demo.history import SEED, history_days, measure_history, readings_table, simulate_history
 from config.demo.plant import LAYOUT, POSITIONS, TRAINS
 from config.demo.register import DemoPlant, find_plant, lake_keys, mark_loaded, register_plant
 from config.demo.simulation import Simulation
+from twins.services.assessment import assess_assets
 from twins.services.compaction import compact_hot_tail
 from twins.services.ingestion import accept_readings
+from twins.services.training import train_designs
 
 Say = Callable[[str], None]
 SOURCE = "demo"
@@ -36,8 +39,10 @@ def load(*, now: datetime, say: Say = print) -> None:
         if plant is not None and plant.loaded:
             say("The demo plant is already there.")
             return
+        started = time.monotonic()
         plant = load_history(now=now, say=say)
-        _learn(plant, _Watch(say))
+        # The time goes on while the plant loads: what a worker assesses meanwhile must not be newer than this.
+        _learn(plant, lambda: now + timedelta(seconds=time.monotonic() - started), _Watch(say))
         mark_loaded(plant)
         say("demo: the plant is ready")
 
@@ -102,5 +107,11 @@ def _alone() -> Iterator[None]:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
 
 
-def _learn(plant: DemoPlant, watch: _Watch) -> None:
-    pass
+def _learn(plant: DemoPlant, clock: Callable[[], datetime], watch: _Watch) -> None:
+    """Train the designs of the plant's parts and assess every part, through the services that anybody uses."""
+    parts = Asset.objects.filter(root=plant.root.pk, design__isnull=False)
+    designs = Design.objects.filter(pk__in=parts.values("design"), items__events__kind=EventKind.FAILURE).distinct()
+    for trained in train_designs(designs=list(designs.order_by("code", "pk")), now=clock()):
+        watch.tell(f"{trained.design.name}: {trained.reason or 'a model was learned'}")
+    written = assess_assets(assets=list(parts.values_list("pk", flat=True)), now=clock())
+    watch.tell(f"assessed {len(written)} assets")

@@ -76,12 +76,12 @@ FAMILIES: Final[dict[str, Family]] = {
     f.code: f
     for f in (
         Family(
-            "bearing", "rolling-bearing", "Rolling bearing 6324", "RB-6324", "Nordlager", 620, 120,
+            "bearing", "rolling-bearing", "Rolling bearing 6324", "RB-6324", "Nordlager", 620, 90,
             ("spalling", "lubrication"), 42, _BEARING,
             {"dynamic_load_rating_kN": 208.0, "life_exponent": 3.0}, 5,
         ),
         Family(
-            "pump_bearing", "rolling-bearing", "Rolling bearing 6316", "RB-6316", "Nordlager", 340, 90,
+            "pump_bearing", "rolling-bearing", "Rolling bearing 6316", "RB-6316", "Nordlager", 340, 60,
             ("spalling", "lubrication"), 14, _BEARING,
             {"dynamic_load_rating_kN": 124.0, "life_exponent": 3.0}, 3,
         ),
@@ -243,7 +243,7 @@ POSITIONS: Final = (
     Position("TUR-SEA", "Shaft seal", "seal", "TUR"),
     Position("TUR-CBL", "Compressor blades", "blades", "TUR"),
     Position("TUR-NOZ", "Fuel nozzles", "nozzles", "TUR"),
-    Position("TUR-FIL", "Inlet air filter", "filter", "TUR"),
+    Position("TUR-FIL", "Fuel gas filter", "filter", "TUR"),
     Position("GBX-BIN", "Input bearing", "bearing", "GBX"),
     Position("GBX-BOU", "Output bearing", "bearing", "GBX"),
     Position("GBX-GHS", "High-speed gear pair", "gear", "GBX"),

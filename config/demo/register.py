@@ -91,9 +91,12 @@ def sync_register(*, plant: DemoPlant, simulation: Simulation, day: float) -> in
 
     What a planner has changed stays: a position where something else is installed is left alone.
     """
-    due = [s for s in simulation.stints() if s.start <= day and (s.end is None or s.end > -HISTORY_DAYS)]
+    stints = simulation.stints()
+    due = [s for s in stints if s.start <= day and (s.end is None or s.end > -HISTORY_DAYS)]
     with transaction.atomic():
         places = {asset.tag: asset for asset in Asset.objects.filter(root=plant.root.pk).select_related("design")}
+        ours, there = {None, *(serial_number(s) for s in stints)}, _open_items(places)
+        places = {tag: asset for tag, asset in places.items() if there.get(asset.pk) in ours}
         designs = {tag: asset.design for tag, asset in places.items() if asset.design}
         known = set(
             Item.objects.filter(design__in={p.design_id for p in places.values()}).values_list(

@@ -105,8 +105,8 @@ def _show_plant(panel: _Panel, seen: Snapshot, outside: Conditions) -> None:
     for i, (values, noise) in enumerate(((outside.ambient, 0.15), (outside.pressure, 0.2), (outside.humidity, 0.8))):
         panel.put([i], values[:, None], noise)
     run, load = seen.running, seen.load
-    fouled, filtered = seen.fouling[..., _COL["TUR-CBL"]], seen.severity[..., _COL["TUR-FIL"]]
-    efficiency = 28.5 + 9.5 * load - 1.6 * fouled - 0.7 * filtered**2 - 0.03 * (outside.ambient[:, None] - 15)
+    fouled = seen.fouling[..., _COL["TUR-CBL"]]
+    efficiency = 28.5 + 9.5 * load - 1.6 * fouled - 0.03 * (outside.ambient[:, None] - 15)
     panel.product("", "load", RATED_MW * load, 0.5)
     panel.product("", "speed", 3000.0 * run, 1.2)
     panel.product("", "cooling_water_temperature", np.repeat(outside.water[:, None], 2, axis=1), 0.08)
@@ -157,7 +157,7 @@ def _show_wetted(panel: _Panel, seen: Snapshot, outside: Conditions, heat: Heat)
     pumping = (seen.duty > 0).astype(float)
     flow = np.concatenate([seen.running[..., None], seen.running[..., None], pumping], axis=-1)
     s = seen.severity[..., _FAM["seal"]]
-    pressure = np.asarray([5.5, 3.2, 6.8, 6.8])
+    pressure = np.asarray([6.2, 5.4, 6.8, 6.8])
     hot = heat.oil[..., None] + np.asarray([12.0, 4.0, -14.0, -14.0])
     cold = outside.ambient[:, None, None] + 5.0
     panel.part("seal", "leakage", flow * law.leak_flow(1 + 1.9 * s, pressure / 6.0, 0.55), 0.09, 0.08)
@@ -166,7 +166,7 @@ def _show_wetted(panel: _Panel, seen: Snapshot, outside: Conditions, heat: Heat)
     duty = seen.duty / DUTY_BOTH
     through = np.concatenate([seen.load[..., None] / 0.8, seen.running[..., None], duty], axis=-1)
     s = seen.severity[..., _FAM["filter"]]
-    clean = np.asarray([1.2, 28.0, 9.0, 9.0])
+    clean = np.asarray([11.0, 13.0, 10.0, 10.0])
     panel.part("filter", "differential_pressure", law.filter_pressure(through, s, clean), 0.12, 0.03)
     panel.part("filter", "throughput", 100 * through * (1 - 0.06 * s**3), 0.6)
     panel.noise[np.ravel(LAYOUT.indices("filter", "differential_pressure"))] = np.tile(0.05 + clean * 0.03, 2)

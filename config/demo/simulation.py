@@ -225,7 +225,9 @@ class Simulation:
         seals, filters = _FAM["seal"], _FAM["filter"]
         self._use(seals, seen, law.archard_rate(_SEAL_PRESSURE, sliding, self._capacity[:, seals], _LIFE["seal"]))
         worn = seen.severity[:, _FATIGUE].sum(axis=1) / len(_FATIGUE)
-        dirt = np.column_stack([np.full(2, outside.dust), 0.6 + 2.0 * worn, np.full((2, 2), outside.debris)])
+        dirt = np.column_stack(
+            [np.full(2, 0.8 + 0.2 * outside.dust), 0.6 + 2.0 * worn, np.full((2, 2), outside.debris)]
+        )
         flow = np.column_stack([seen.load / 0.8, seen.running, seen.duty / DUTY_BOTH])
         self._use(filters, seen, law.clogging_rate(dirt, flow, self._capacity[:, filters], _LIFE["filter"]))
         wheels, strainers = _FAM["impeller"], [_COL[f"{name}-STR"] for name in PUMPS]
@@ -241,11 +243,11 @@ class Simulation:
         self._use(gears, seen, run * law.pitting_rate(load, self._capacity[:, gears], 0.42 * _LIFE["gear"]))
         tilt = 1.0 + 0.3 * s[:, [_COL["GBX-BOU"]]] + 0.3 * s[:, [_COL["GEN-BDE"]]]
         off_design = np.abs(seen.load[:, None] - 0.85) / 0.2
-        fouled = seen.fouling[:, [_COL["TUR-CBL"]]]
+        dirty = seen.severity[:, [_COL["TUR-FIL"]]] ** 2
         for code, rate in (
             ("coupling", law.fatigue_rate(load, tilt, 1.0)),
             ("brushes", run * (0.3 + 0.7 * load**2)),
-            ("nozzles", run * (0.6 + 0.5 * off_design) * (1.0 + 0.4 * fouled)),
+            ("nozzles", run * (0.6 + 0.5 * off_design) * (1.0 + 0.4 * dirty)),
             ("tap_changer", run * _TAP_SWINGS),
             ("blades", run),
             ("cooler", run),
@@ -264,9 +266,9 @@ class Simulation:
 
     def _foul(self, outside: _Outside, seen: Snapshot) -> None:
         blades, cooler = _COL["TUR-CBL"], _COL["GEN-COO"]
-        passing = 1.0 + 1.2 * seen.severity[:, _COL["TUR-FIL"]] ** 2
+        dust = np.asarray(outside.dust)
         warm = np.asarray(outside.debris * np.exp2((outside.water - 14.0) / 10.0))
-        for column, dirt, days in ((blades, outside.dust * passing, 150.0), (cooler, warm, 190.0)):
+        for column, dirt, days in ((blades, dust, 120.0), (cooler, warm, 190.0)):
             growth = seen.running * law.fouling_rate(self._fouling[:, column], dirt, days)
             self._fouling[:, column] += growth * STEP_DAYS
 

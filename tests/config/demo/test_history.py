@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from config.demo.degradation import Array, Mask
-from config.demo.history import HISTORY_DAYS, grid, history_days, measure_history, readings_table
+from config.demo.history import HISTORY_DAYS, SEED, grid, history_days, measure_history, readings_table
 from config.demo.plant import LAYOUT
 from config.demo.signals import Instruments
 from config.demo.simulation import Simulation
@@ -93,7 +93,7 @@ def test_the_same_seed_gives_the_same_bytes(simulation: Simulation, measured: tu
 
 
 def test_one_second_shows_what_the_history_ends_with(simulation: Simulation, measured: tuple[Array, Mask]) -> None:
-    second, _ = Instruments(simulation, 11).read(np.asarray([0.0]), np.random.default_rng(0))
+    second, _ = Instruments(simulation, SEED).read(np.asarray([0.0]), np.random.default_rng(0))
     assert second.shape == (1, 249)
     for tag, name, noise in (("U1", "speed", 10), ("U1-TUR-BDE", "temperature", 4), ("U2-GEN-BRU", "length", 1)):
         assert _of(second, tag, name)[0] == pytest.approx(_of(measured[0], tag, name)[-1], abs=noise)
