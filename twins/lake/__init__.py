@@ -1,9 +1,10 @@
 """The lake: readings in sorted Parquet files that any engine reads without a server.
 
-Promise: the same readings always give the same rows, of two readings of one (sensor, time) the one of the newest batch, sorted by
-(sensor, time); a file that is published is on the disk, whole. Reason: writing, merging and reading are pure functions from Arrow to
-Arrow, so that they run alike in a worker, on a cluster, at the edge and in a notebook. Which files are live is not known here: that is
-said by PostgreSQL and passed in. Nothing here may import Django, the settings or a clock.
+Promise: the same readings always give the same rows, of two readings of one (sensor, time) that of the newest batch,
+sorted by (sensor, time); a published file is on the disk, whole. Reason: writing, merging and reading are functions
+from Arrow to Arrow, so that they run alike in a worker, on a cluster, at the edge and in a notebook. Which files are
+live is not known here: PostgreSQL says it and it is passed in. Nothing here may import Django, the settings or a
+clock.
 """
 
 from twins.lake.body import decode_body, encode_body, read_landing, write_landing

@@ -29,7 +29,7 @@ def decode_body(body: bytes | memoryview | pa.Buffer) -> pa.Table:
     except (pa.ArrowInvalid, OSError) as error:
         raise LakeError(f"The body of a batch cannot be read ({error}): restore the database from a backup.") from error
     if table.schema != BODY_SCHEMA:
-        raise LakeError(f"The body of a batch has the columns {table.schema.names}: restore the database from a backup.")
+        raise LakeError(f"The body of a batch has the schema {table.schema}: restore the database from a backup.")
     return table
 
 

@@ -29,10 +29,10 @@ class Reject:
 
 
 def conform(readings: pa.Table) -> pa.Table:
-    """The columns sensor, time, value, quality in the lake's types; nulls and unknown sensors are left for `find_rejects`.
+    """The columns sensor, time, value, quality in the lake's types; faults of single rows are left for `find_rejects`.
 
-    A missing quality is 0, good; finer times are cut to microseconds; a column `batch` is ignored. Raises ReadingsError for a
-    column that is missing, doubled, unknown or of another kind, and for times without a zone.
+    A missing quality is 0, good; finer times are cut to microseconds; a column `batch` is ignored. Raises ReadingsError
+    for a column that is missing, doubled, unknown or of another kind, and for times without a zone.
     """
     names = readings.schema.names
     if unknown := sorted(set(names) - {*_TYPES, "batch"}):
@@ -70,8 +70,8 @@ def find_rejects(
 ) -> tuple[int, tuple[Reject, ...]]:
     """How many rows may not enter, and the first MAX_REJECTS of them in order, each with its first reason.
 
-    `readings` comes from `conform`. A sensor must be in `known`; `earliest` <= time <= `latest`; a value must be finite,
-    whatever its quality: what has no value was not measured, so the gap itself is the record.
+    `readings` comes from `conform`. A sensor must be in `known`; `earliest` <= time <= `latest`; a value must be
+    finite, whatever its quality: what has no value was not measured, so the gap itself is the record.
     """
     sensor, time, value = (readings[name] for name in ("sensor", "time", "value"))
     missing = [np.asarray(values.is_null()) for values in (sensor, time, value)]
@@ -94,7 +94,7 @@ def find_rejects(
 
 
 def sort_and_drop_repeats(readings: pa.Table) -> pa.Table:
-    """Readings without a fault in BODY_SCHEMA, sorted by (sensor, time); of two of one (sensor, time) the last row stays."""
+    """Faultless readings in BODY_SCHEMA, sorted by (sensor, time); of two of one (sensor, time) the last row stays."""
     columns = [column(readings, name) for name in BODY_SCHEMA.names]
     order = last_of_each(columns[0], columns[1])
     return from_columns([values[order] for values in columns], BODY_SCHEMA)

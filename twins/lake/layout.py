@@ -1,7 +1,9 @@
-"""Where files lie below the lake's directory. All paths are relative and use forward slashes, so that they also name S3 keys.
+"""Where files lie below the lake's directory. All paths are relative and use forward slashes, so they also name S3
+keys.
 
-`raw/v1/day=YYYY-MM-DD/NAME.parquet` holds readings of one UTC day, `landing/v1/NAME.arrows` a body too big for a row. A file
-being written starts with a dot and does not end in `.parquet`, so no engine's pattern takes it for a part of the lake.
+`raw/v1/day=YYYY-MM-DD/NAME.parquet` holds readings of one UTC day, `landing/v1/NAME.arrows` a body too big for a row.
+A file being written starts with a dot and does not end in `.parquet`, so no engine's pattern takes it for a part of
+the lake.
 """
 
 from __future__ import annotations

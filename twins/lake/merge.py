@@ -5,6 +5,7 @@ Because every reading carries its batch, merging any files in any order and grou
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from datetime import date
 
@@ -15,7 +16,7 @@ from twins.lake.schema import DAY, READING_SCHEMA, column, from_columns, from_mi
 
 
 def merge(tables: Sequence[pa.Table]) -> pa.Table:
-    """One table in READING_SCHEMA of all readings of `tables`, sorted, each (sensor, time) once, from its newest batch."""
+    """All readings of `tables` in READING_SCHEMA, sorted, each (sensor, time) once, from its newest batch."""
     filled = [table for table in tables if table.num_rows]
     if not filled:
         return READING_SCHEMA.empty_table()
@@ -26,7 +27,7 @@ def merge(tables: Sequence[pa.Table]) -> pa.Table:
 
 
 def last_of_each(sensor: np.ndarray, time: np.ndarray, batch: np.ndarray | None = None) -> np.ndarray:
-    """Row numbers, sorted by (sensor, time), of the row that stands for each: that of the highest batch, else the last."""
+    """Row numbers, sorted by (sensor, time), of the row that stands for each: of the highest batch, else the last."""
     if len(sensor) == 0:
         return np.empty(0, dtype=np.int64)
     order = _order(sensor, time)
@@ -74,7 +75,7 @@ def split_by_day(readings: pa.Table) -> Iterator[tuple[date, pa.Table]]:
         offset = offset[order]
         readings = from_columns([column(readings, name)[order] for name in READING_SCHEMA.names])
     bounds = [0, *(np.flatnonzero(np.diff(offset)) + 1).tolist(), len(offset)]
-    for start, end in zip(bounds, bounds[1:], strict=False):
+    for start, end in itertools.pairwise(bounds):
         yield from_microseconds((first + int(offset[start])) * DAY).date(), readings.slice(start, end - start)
 
 

@@ -29,7 +29,7 @@ def read_files(
 
     Raises FileNotFoundError when a file was removed meanwhile.
     """
-    if not paths or sensors is not None and not sensors:
+    if not paths or (sensors is not None and not sensors):
         return READING_SCHEMA.empty_table()
     dataset = ds.FileSystemDataset.from_paths(
         [str(root / path) for path in paths],

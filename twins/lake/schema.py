@@ -15,8 +15,8 @@ BODY_SCHEMA = pa.schema(
         pa.field("quality", pa.int32(), nullable=False),
     ]
 )
-"""Readings of one batch, before the batch has an id. Quality is an OPC UA status code's 32 bits: 0 good, above uncertain,
-below bad."""
+"""Readings of one batch, before the batch has an id. Quality is the 32 bits of an OPC UA status code: 0 good, above it
+uncertain, below it bad."""
 
 READING_SCHEMA = BODY_SCHEMA.append(pa.field("batch", pa.int64(), nullable=False))
 """Readings as the lake keeps and returns them."""

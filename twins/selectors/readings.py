@@ -1,15 +1,15 @@
-"""Readings: from the lake's files and the hot tail as one view, exact from the moment of acceptance.
+"""Readings out of the lake's files and the hot tail as one view, exact from the moment of acceptance.
 
-One statement names live files and hot bodies, because two would see two states of the lake, and a transaction that sees one cannot
-be opened inside a host's request transaction. A file that was replaced and swept between statement and reading makes the whole
-view be taken afresh.
+One statement names live files and hot bodies, because two would see two states of the lake, and a transaction that
+sees one cannot be opened inside a host's request transaction. A file that was replaced and swept between statement
+and reading makes the whole view be taken afresh.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -20,6 +20,7 @@ from twins.conf import settings
 from twins.exceptions import LakeError
 
 _ATTEMPTS = 5
+_BEYOND = datetime.max.replace(tzinfo=UTC)
 _View = TypeVar("_View")
 
 
@@ -57,26 +58,17 @@ def _scan(sensors: list[int], start: datetime | None, end: datetime | None) -> p
     return lake.merge([lake.read_files(root, files, sensors=sensors, start=start, end=end), *chosen])
 
 
-def _sources(
-    sensors: list[int], start: datetime | None, end: datetime | None
-) -> list[tuple[str | None, int | None, str | None, Any]]:
+def _sources(sensors: list[int], start: datetime | None, end: datetime | None) -> list[tuple[Any, ...]]:
     """(path, batch, landing, body) of every live file and hot batch that can hold such readings."""
-    window, bounds = ["sensor_min <= %s", "sensor_max >= %s"], [sensors[-1], sensors[0]]
-    days: list[str] = []
-    day_bounds: list[date] = []
-    if start is not None:
-        window, bounds = [*window, "time_max >= %s"], [*bounds, start]
-        days, day_bounds = [*days, "day >= %s"], [*day_bounds, _utc_day(start)]
-    if end is not None:
-        window, bounds = [*window, "time_min < %s"], [*bounds, end]
-        days, day_bounds = [*days, "day <= %s"], [*day_bounds, _utc_day(end)]
+    first, beyond = start or lake.EPOCH, end or _BEYOND
+    window = [sensors[-1], sensors[0], first, beyond]
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT path, NULL::bigint, NULL, NULL::bytea FROM twins_lakefile "
-            f"WHERE dataset = 'raw' AND state = 'live' AND {' AND '.join([*window, *days])} "
-            "UNION ALL SELECT NULL, id, landing, body FROM twins_batch "
-            f"WHERE compacted_at IS NULL AND {' AND '.join(window)}",
-            [*bounds, *day_bounds, *bounds],
+            "SELECT path, NULL::bigint, NULL, NULL::bytea FROM twins_lakefile WHERE dataset = 'raw' AND state = 'live' "
+            "AND sensor_min <= %s AND sensor_max >= %s AND time_max >= %s AND time_min < %s AND day BETWEEN %s AND %s "
+            "UNION ALL SELECT NULL, id, landing, body FROM twins_batch WHERE compacted_at IS NULL "
+            "AND sensor_min <= %s AND sensor_max >= %s AND time_max >= %s AND time_min < %s",
+            [*window, _utc_day(first), _utc_day(beyond), *window],
         )
         return cursor.fetchall()
 

@@ -1,8 +1,10 @@
-"""Compaction: accepted bodies become sorted files, small files become larger ones, and what neither is any more is removed.
+"""Compaction: accepted bodies become sorted files, small files become larger ones, and what neither is any more is
+removed.
 
-Every change of the lake has the same order: the names of the files to come are committed as intents; the files are written
-beside, synced, renamed and their directories synced; then one transaction makes them live and lets go of what they replace.
-Killed anywhere before it, nothing has changed for a reader; after it, everything has. What is left behind, the sweep removes.
+Every change of the lake has the same order: the names of the files to come are committed as intents; the files are
+written beside, synced, renamed and their directories synced; then one transaction makes them live and lets go of what
+they replace. Killed anywhere before it, nothing has changed for a reader; after it, everything has. What is left
+behind, the sweep removes.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import logging
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import date
 from typing import Any
 
@@ -31,8 +33,8 @@ __all__ = ["Sweep", "compact_crowded_days", "compact_day", "compact_hot_tail", "
 Step = Callable[[str], None]
 
 ROUND_ROWS = 6_000_000
-"""Readings taken from the hot tail at a time: bounds memory to some 300 MB, and is enough that a history of years does not
-write each of its days many times."""
+"""Readings taken from the hot tail at a time: bounds memory to some 300 MB, and is enough that a history of years
+does not write each of its days many times."""
 ROUND_BATCHES = 10_000
 FILE_ROWS = 4_000_000
 """A bigger day is split between sensors."""
@@ -80,7 +82,7 @@ def compact_hot_tail(*, limit: int = ROUND_ROWS, step: Step = _no_step) -> int:
 
 
 def compact_day(*, day: date, fan_in: int = FAN_IN, step: Step = _no_step) -> int:
-    """Merge the files of the lowest crowded level of a UTC day into the next level; how many files, 0 for nothing to do."""
+    """Merge the files of the lowest crowded level of a UTC day into the next level; how many, 0 for nothing to do."""
     level, old = _crowded_level(day, fan_in)
     if not old:
         return 0
@@ -112,8 +114,8 @@ def _hot_batches(limit: int) -> tuple[list[int], pa.Table]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT id, landing, body FROM twins_batch JOIN (SELECT id, sum(rows) OVER (ORDER BY id) - rows AS before "
-            "FROM (SELECT id, rows FROM twins_batch WHERE compacted_at IS NULL ORDER BY id LIMIT %s) hot) sized USING (id) "
-            "WHERE before < %s AND compacted_at IS NULL ORDER BY id",
+            "FROM (SELECT id, rows FROM twins_batch WHERE compacted_at IS NULL ORDER BY id LIMIT %s) hot) sized "
+            "USING (id) WHERE before < %s AND compacted_at IS NULL ORDER BY id",
             [ROUND_BATCHES, limit],
         )
         rows = cursor.fetchall()
@@ -208,20 +210,20 @@ def _write(pieces: Sequence[_Piece], step: Step) -> list[FileFacts]:
     return facts
 
 
-_FACTS = [field.name for field in fields(FileFacts)]
-_FACT_TYPES = ["bigint", "bigint", "text", "int", "int", "timestamptz", "timestamptz", "bigint", "bigint"]
-
-
 def _make_live(pieces: Sequence[_Piece], facts: Sequence[FileFacts]) -> None:
-    columns = [[piece.path for piece in pieces], *map(list, zip(*map(astuple, facts), strict=True))]
+    paths = [piece.path for piece in pieces]
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE twins_lakefile file SET state = 'live', {', '.join(f'{name} = new.{name}' for name in _FACTS)} "
-            f"FROM unnest(%s::text[], {', '.join(f'%s::{kind}[]' for kind in _FACT_TYPES)}) "
-            f"AS new(path, {', '.join(_FACTS)}) WHERE file.path = new.path AND file.state = 'intent'",
-            columns,
+            "UPDATE twins_lakefile file SET state = 'live', rows = new.rows, bytes = new.bytes, sha256 = new.sha256, "
+            "sensor_min = new.sensor_min, sensor_max = new.sensor_max, "
+            "time_min = new.time_min, time_max = new.time_max, "
+            "batch_min = new.batch_min, batch_max = new.batch_max FROM unnest(%s::text[], %s::bigint[], %s::bigint[], "
+            "%s::text[], %s::int[], %s::int[], %s::timestamptz[], %s::timestamptz[], %s::bigint[], %s::bigint[]) "
+            "AS new(path, rows, bytes, sha256, sensor_min, sensor_max, time_min, time_max, batch_min, batch_max) "
+            "WHERE file.path = new.path AND file.state = 'intent'",
+            [paths, *([getattr(fact, field.name) for fact in facts] for field in fields(FileFacts))],
         )
-        if cursor.rowcount != len(pieces):
+        if cursor.rowcount != len(paths):
             raise _Overtaken
 
 
@@ -259,7 +261,7 @@ def _advance_latest(newest: pa.Table) -> list[str]:
 
 
 def _crowded_level(day: date, fan_in: int) -> tuple[int, list[str]]:
-    """The lowest level of a day with `fan_in` files or more, and those of them, smallest first, that fit into one round."""
+    """The lowest level of a day with `fan_in` files, and those of them, smallest first, that fit into one round."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT level, path FROM (SELECT level, path, rows, count(*) OVER (PARTITION BY level) AS files, "

@@ -1,7 +1,8 @@
 """Acceptance: readings become durable in one transaction, or are refused whole with the reasons.
 
-PostgreSQL is the write-ahead log: the batch row with its body is the acceptance, and everything after it (compaction, features,
-subscribers) can be found again from there. A body too big for a row is written and synced before the row that names it.
+PostgreSQL is the write-ahead log: the batch row with its body is the acceptance, and everything after it (compaction,
+features, subscribers) can be found again from there. A body too big for a row is written and synced before the row
+that names it.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ MAX_TOLD = 10_000  # sensors in one event
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """The answer. `batch` is None when nothing was written; `rejected` counts all faulty rows, `rejects` lists the first
-    1,000 of them; `repeated` says that this is the answer already given to the same readings."""
+    """The answer. `batch` is None when nothing was written; `rejected` counts all faulty rows, `rejects` lists the
+    first 1,000 of them; `repeated` says that this is the answer already given to the same readings."""
 
     batch: int | None
     accepted: int
@@ -64,15 +65,17 @@ def accept_readings(
     now: datetime | None = None,
     step: Callable[[str], None] = lambda name: None,
 ) -> Acceptance:
-    """Keep readings (columns sensor = lake key, time, value, quality) durably; when this returns they survive a power cut.
+    """Keep readings (columns sensor = lake key, time, value, quality) durably; when this returns they survive a power
+    cut.
 
-    A batch with any reject is refused whole. Refused are unknown sensors, times before 1970 or more than a day after `now`
-    (default: the clock) and values that are missing, NaN or infinite, whatever their quality. Of two readings of one (sensor,
-    time) the last row stays. The same `key` of a `source` with the same readings gives the first answer again; without a key
-    only an immediate repeat is recognised, so that A, B, A ends with A.
+    A batch with any reject is refused whole. Refused are unknown sensors, times before 1970 or more than a day after
+    `now` (default: the clock) and values that are missing, NaN or infinite, whatever their quality. Of two readings
+    of one (sensor, time) the last row stays. The same `key` of a `source` with the same readings gives the first
+    answer again; without a key only an immediate repeat is recognised, so that A, B, A ends with A.
 
-    Raises ReadingsError for a table of another shape, ConflictingKey for a key used again for other readings, RuntimeError
-    inside a transaction, where nothing would be durable on return. `step` is told where it is, for tests that kill it there.
+    Raises ReadingsError for a table of another shape, ConflictingKey for a key used again for other readings,
+    RuntimeError inside a transaction, where nothing would be durable on return. `step` is told where it is, for tests
+    that kill it there.
     """
     _check_names(source, key)
     conforming = lake.conform(readings)
@@ -137,8 +140,8 @@ def _store(parcel: _Parcel, *, keyed: bool) -> Acceptance:
         batch, received, content_hash = cursor.fetchone()
     if content_hash != parcel.content_hash:
         raise ConflictingKey(
-            f"The key {parcel.key!r} of {parcel.source!r} was used for other readings (batch {batch}): send a correction "
-            "under a new key."
+            f"The key {parcel.key!r} of {parcel.source!r} was used for other readings (batch {batch}): "
+            "send a correction under a new key."
         )
     return Acceptance(batch=batch, accepted=received, repeated=True)
 
@@ -152,8 +155,9 @@ def _insert(parcel: _Parcel) -> int | None:
             "time_min, time_max, body, landing) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
             "ON CONFLICT (source, key) DO NOTHING RETURNING id",
             [
-                parcel.source, parcel.key, parcel.content_hash, parcel.received, parcel.readings.num_rows, len(parcel.body),
-                sensor_min, sensor_max, time_min, time_max, None if parcel.landing else parcel.body, parcel.landing,
+                parcel.source, parcel.key, parcel.content_hash, parcel.received, parcel.readings.num_rows,
+                len(parcel.body), sensor_min, sensor_max, time_min, time_max,
+                None if parcel.landing else parcel.body, parcel.landing,
             ],
         )  # fmt: skip
         row = cursor.fetchone()
@@ -167,8 +171,8 @@ def _immediate_repeat(parcel: _Parcel) -> Acceptance | None:
         cursor.execute(
             "SELECT last.id, last.rows_received FROM (SELECT id, rows_received, content_hash FROM twins_batch "
             "WHERE source = %s ORDER BY id DESC LIMIT 1) last WHERE last.content_hash = %s AND NOT EXISTS ("
-            "SELECT FROM twins_batch later WHERE later.id > last.id AND later.sensor_min <= %s AND later.sensor_max >= %s "
-            "AND later.time_min <= %s AND later.time_max >= %s)",
+            "SELECT FROM twins_batch later WHERE later.id > last.id "
+            "AND later.sensor_min <= %s AND later.sensor_max >= %s AND later.time_min <= %s AND later.time_max >= %s)",
             [parcel.source, parcel.content_hash, sensor_max, sensor_min, time_max, time_min],
         )
         row = cursor.fetchone()
@@ -176,9 +180,10 @@ def _immediate_repeat(parcel: _Parcel) -> Acceptance | None:
 
 
 def _told(batch: int, readings: pa.Table) -> dict[str, Any]:
-    """The event: [sensor, microseconds since 1970, value, quality] of the newest reading of at most MAX_TOLD sensors."""
+    """The event; its rows are [sensor, microseconds since 1970, value, quality], newest of MAX_TOLD sensors."""
     newest = lake.newest(readings)
     if newest.num_rows > MAX_TOLD:
         newest = newest.sort_by([("time", "descending"), ("sensor", "ascending")]).slice(0, MAX_TOLD)
     columns = [newest[name].cast(pa.int64()) if name == "time" else newest[name] for name in newest.schema.names]
-    return {"batch": batch, "rows": [list(row) for row in zip(*(values.to_pylist() for values in columns), strict=True)]}
+    rows = zip(*(values.to_pylist() for values in columns), strict=True)
+    return {"batch": batch, "rows": [list(row) for row in rows]}

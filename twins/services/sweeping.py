@@ -1,4 +1,4 @@
-"""The sweep of the lake: what killed writers left and what no reader can still hold is removed, a grace period later."""
+"""The sweep: what killed writers left, and what no reader can still hold, is removed a grace period later."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _old_files(root: Path, before: float) -> Iterator[str]:
             continue
 
 
-def _paths(statement: str, argument: object) -> list[str]:
+def _paths(statement: str, argument: datetime | list[str]) -> list[str]:
     with connection.cursor() as cursor:
         cursor.execute(statement, [argument])
         return [row[0] for row in cursor.fetchall()]

@@ -1,0 +1,109 @@
+"""Files: what is written comes back, pruned as asked, in the format that other engines read."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from twins import lake
+from twins.lake.schema import DAY
+
+DAY_0 = date(1970, 1, 1)
+
+
+@pytest.fixture
+def rows() -> list[tuple[int, int, float, int, int]]:
+    dice = random.Random(1)
+    keys = {(dice.randrange(1, 40), dice.randrange(DAY)) for _ in range(3000)}
+    return [(*key, dice.random(), dice.choice([0, -2147483648]), dice.randrange(1, 9)) for key in sorted(keys)]
+
+
+def publish(root: Path, name: str, table: pa.Table, level: int = 0) -> tuple[str, lake.FileFacts]:
+    path = lake.raw_path(DAY_0, name)
+    facts = lake.write_file(root, path, table, level=level)
+    assert not (root / path).exists(), "a file has its name only once it is published"
+    lake.publish(root, [path])
+    return path, facts
+
+
+def test_a_file_comes_back_and_its_facts_are_true(tmp_path, table_of, rows_of, rows) -> None:
+    path, facts = publish(tmp_path, "a", table_of(rows))
+
+    data = (tmp_path / path).read_bytes()
+    assert path == "raw/v1/day=1970-01-01/a.parquet"
+    assert rows_of(lake.read_files(tmp_path, [path])) == rows
+    assert (facts.rows, facts.bytes, facts.sha256) == (len(rows), len(data), hashlib.sha256(data).hexdigest())
+    assert (facts.sensor_min, facts.sensor_max) == (rows[0][0], rows[-1][0])
+    assert facts.time_min == lake.from_microseconds(min(row[1] for row in rows))
+    assert facts.time_max == lake.from_microseconds(max(row[1] for row in rows))
+    assert (facts.batch_min, facts.batch_max) == (1, 8)
+    assert [file.name for file in (tmp_path / path).parent.iterdir()] == ["a.parquet"]
+
+
+def test_the_format_is_what_spark_and_delta_read(tmp_path, table_of, rows) -> None:
+    path, _ = publish(tmp_path, "a", table_of(rows))
+    file = pq.ParquetFile(tmp_path / path)
+    types = {file.schema.column(i).name: file.schema.column(i) for i in range(5)}
+
+    assert {name: column.physical_type for name, column in types.items()} == {
+        "sensor": "INT32", "time": "INT64", "value": "DOUBLE", "quality": "INT32", "batch": "INT64",
+    }  # fmt: skip
+    assert str(types["time"].logical_type).startswith("Timestamp(isAdjustedToUTC=true, timeUnit=microseconds")
+    group = file.metadata.row_group(0)
+    encodings = [set(group.column(i).encodings) for i in range(5)]
+    assert "DELTA_BINARY_PACKED" in encodings[1] & encodings[4]
+    assert "PLAIN" in encodings[2]
+    assert {group.column(i).compression for i in range(5)} == {"ZSTD"}
+    assert [column.column_index for column in group.sorting_columns] == [0, 1]
+
+
+@pytest.mark.parametrize("sensors", [None, [1], [3, 39], list(range(1, 40)), [999], [5, 6, 7]])
+@pytest.mark.parametrize(("start", "end"), [(None, None), (DAY // 3, DAY // 2), (None, 17), (DAY - 5, None)])
+def test_a_choice_of_sensors_and_times_is_what_a_loop_would_choose(
+    tmp_path, table_of, rows_of, oracle, rows, sensors, start, end
+) -> None:
+    paths = [publish(tmp_path, str(i), table_of(rows[i::2]))[0] for i in range(2)]
+    bounds = {"start": start, "end": end}
+    times = {name: None if at is None else lake.from_microseconds(at) for name, at in bounds.items()}
+    expected = [
+        row
+        for row in rows
+        if (sensors is None or row[0] in sensors)
+        and (start is None or row[1] >= start)
+        and (end is None or row[1] < end)
+    ]
+
+    assert rows_of(lake.merge([lake.read_files(tmp_path, paths, sensors=sensors, **times)])) == expected
+    if sensors is not None:
+        assert rows_of(lake.select(table_of(rows), sensors=sensors, **times)) == expected
+
+
+def test_a_file_that_is_gone_says_so(tmp_path, table_of, rows) -> None:
+    path, _ = publish(tmp_path, "a", table_of(rows))
+    (tmp_path / path).unlink()
+
+    with pytest.raises(FileNotFoundError):
+        lake.read_files(tmp_path, [path], sensors=[1])
+
+
+def test_removing_takes_the_unfinished_form_too_and_may_be_repeated(tmp_path, table_of, rows) -> None:
+    path, _ = publish(tmp_path, "a", table_of(rows))
+    lake.write_file(tmp_path, path, table_of(rows), level=1)
+
+    assert sorted(lake.list_files(tmp_path)) == [lake.temporary_path(path), path]
+    assert lake.remove_files(tmp_path, [path]) == 2
+    assert lake.remove_files(tmp_path, [path]) == 0
+
+
+def test_instants_keep_their_microsecond_and_need_a_zone() -> None:
+    instant = datetime(2026, 5, 1, 23, 59, 59, 999_999, tzinfo=UTC)
+
+    assert lake.from_microseconds(lake.microseconds(instant)) == instant
+    with pytest.raises(ValueError, match="time zone"):
+        lake.microseconds(instant.replace(tzinfo=None))
