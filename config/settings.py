@@ -28,6 +28,7 @@ def _database(address: str) -> dict[str, Any]:
     parts: dict[str, Any] = dict(conninfo_to_dict(address))
     names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
     fields = {field: parts.pop(name, None) or "" for field, name in names.items()}
+    parts.setdefault("connect_timeout", 5)  # a server that hangs is an error, not a wait without end
     return {"ENGINE": "django.db.backends.postgresql", **fields, "OPTIONS": parts, "CONN_HEALTH_CHECKS": True}
 
 
@@ -134,5 +135,9 @@ LOGGING = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "INFO"},
-    "loggers": {"django.request": {"level": "ERROR"}, "celery.app.trace": {"level": "WARNING"}},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "celery.app.trace": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
+    },
 }

@@ -59,7 +59,7 @@ def _worker() -> str:
     broker = {"socket_timeout": _PATIENCE, "socket_connect_timeout": _PATIENCE}
     with current_app.connection_for_write(transport_options=broker) as line:
         line.ensure_connection(max_retries=1, timeout=_PATIENCE)  # else a missing queue costs many retries
-        answers = current_app.control.ping(timeout=_PATIENCE, limit=1, connection=line)
+        answers = current_app.control.ping(timeout=2 * _PATIENCE, limit=1, connection=line)
     return "ok" if answers else "no worker answers"
 
 

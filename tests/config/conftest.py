@@ -1,0 +1,125 @@
+"""A running `up` for the tests of the stand-alone project."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+_HIDDEN = ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE", "TWINS_DATA")
+
+
+class Up:
+    """One `manage.py up` with a data directory and a port of its own."""
+
+    def __init__(self, data: Path, log: Path, *, port: int | None = None, env: Mapping[str, str] | None = None) -> None:
+        self.data, self.log = data, log
+        self.port = port or free_port()
+        self.environment = {key: value for key, value in os.environ.items() if key not in _HIDDEN}
+        self.environment |= {"TWINS_NO_VENV": "1", **(env or {})}
+        command = [sys.executable, "manage.py", "up", "--data", str(data), "--port", str(self.port)]
+        with log.open("w") as file:
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=self.environment, stdout=file, stderr=subprocess.STDOUT
+            )
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def pid(self, name: str) -> int:
+        return int((self.data / "run" / f"{name}.pid").read_text())
+
+    def until(self, condition: Callable[[], object], seconds: float = 60) -> None:
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, self.said()
+            time.sleep(0.1)
+
+    def until_it_serves(self) -> None:
+        self.until(lambda: self.process.poll() is not None or "Ctrl-C" in self.said())
+        assert self.process.poll() is None, self.said()
+
+    def is_well(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/healthz", timeout=3).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def password(self) -> str:
+        found = re.search(r"password (\S+)", self.said())
+        assert found, self.said()
+        return found[1]
+
+    def processes(self) -> list[str]:
+        """Command lines of everything alive that works for this data directory, whoever started it."""
+        listing = subprocess.run(["ps", "-Ao", "pid=,stat=,args="], capture_output=True, text=True, check=True).stdout
+        return [line for line in listing.splitlines() if self._is_mine(line.split(maxsplit=2))]
+
+    def _is_mine(self, fields: list[str]) -> bool:
+        pid, state, arguments = fields
+        if state.startswith("Z"):
+            return False
+        if str(self.data) in arguments:
+            return True
+        try:
+            environment = Path(f"/proc/{pid}/environ").read_bytes()
+        except OSError:
+            return False
+        return f"TWINS_CHILD_OF={self.data}\0".encode() in environment
+
+    def stop(self, number: int = signal.SIGTERM) -> float:
+        """Send the signal; returns the seconds until the process is gone."""
+        start = time.monotonic()
+        self.process.send_signal(number)
+        self.process.wait(30)
+        return time.monotonic() - start
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="module")
+def start_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Up]]:
+    """Start as many `up` as wanted; what still runs at the end is killed."""
+    started: list[Up] = []
+
+    def start(data: Path | None = None, **options: int) -> Up:
+        folder = tmp_path_factory.mktemp("up")
+        up = Up(data or folder / "data", folder / "terminal.log", **options)  # type: ignore[arg-type]
+        started.append(up)
+        return up
+
+    yield start
+    for up in started:
+        if up.process.poll() is None:
+            up.stop()
+
+
+@pytest.fixture(scope="module")
+def up(start_up: Callable[..., Up]) -> Up:
+    """One that serves, shared by the tests of a module."""
+    one = start_up()
+    one.until_it_serves()
+    return one

@@ -1,0 +1,126 @@
+"""`up`: it says where everything is, heals what dies, refuses what would collide, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+CHILDREN = ("web", "worker", "beat", "postgres", "valkey")
+
+
+def test_the_first_line_comes_before_anything_slow(up: Any) -> None:
+    assert f"starting; data in {up.data}" in up.said().splitlines()[0]
+
+
+def test_health_names_every_part_and_answers_200_when_all_work(up: Any) -> None:
+    answer = httpx.get(f"{up.url}/healthz")
+    assert answer.status_code == 200
+    assert answer.text == "database: ok\nredis: ok\nworker: ok\nlake: ok\n"
+
+
+def test_the_block_names_every_address(up: Any) -> None:
+    for address in ("/admin/", "/graphql/", "/ingest", "/healthz"):
+        assert f"{up.url}{address}" in up.said()
+    assert str(up.data) in up.said()
+
+
+def test_the_password_that_is_shown_opens_the_admin(up: Any) -> None:
+    with httpx.Client(base_url=up.url, follow_redirects=True) as browser:
+        browser.get("/admin/login/")
+        form = {"username": "planner", "password": up.password(), "csrfmiddlewaretoken": browser.cookies["csrftoken"]}
+        answer = browser.post("/admin/login/?next=/admin/", data=form, headers={"Referer": f"{up.url}/admin/login/"})
+        assert answer.status_code == 200
+        assert answer.url.path == "/admin/"
+
+
+def test_the_token_that_is_shown_may_query(up: Any) -> None:
+    token = next(word for word in up.said().split() if word.startswith("twins_"))
+    query = {"query": "{ __typename }"}
+    answer = httpx.post(f"{up.url}/graphql/", json=query, headers={"Authorization": f"Bearer {token}"})
+    assert (answer.status_code, answer.json()) == (200, {"data": {"__typename": "Query"}})
+    assert httpx.post(f"{up.url}/graphql/", json=query).status_code == 401
+
+
+def test_the_admin_has_its_static_files(up: Any) -> None:
+    assert httpx.get(f"{up.url}/static/admin/css/base.css").headers["content-type"].startswith("text/css")
+
+
+def test_secrets_are_readable_by_their_owner_only(up: Any) -> None:
+    for name in ("secrets.json", "valkey/valkey.conf"):
+        assert stat.S_IMODE((up.data / name).stat().st_mode) == 0o600
+    assert not any(value in line for line in up.processes() for value in _secrets(up))
+
+
+def test_every_process_id_is_on_file(up: Any) -> None:
+    for name in (*CHILDREN, "up"):
+        os.kill(up.pid(name), 0)
+
+
+def test_a_second_start_on_the_same_data_is_refused(up: Any, start_up: Callable[..., Any]) -> None:
+    second = start_up(up.data)
+    assert second.process.wait(20) == 1
+    assert f"is in use by process {up.process.pid}: stop that one first" in second.said()
+    assert up.is_well()
+
+
+def test_a_port_in_use_is_refused_before_anything_starts(up: Any, start_up: Callable[..., Any]) -> None:
+    second = start_up(port=up.port)
+    assert second.process.wait(20) == 1
+    assert f"Port {up.port} on 127.0.0.1 cannot be used" in second.said()
+    assert not second.data.exists()
+
+
+def test_every_child_that_is_killed_comes_back_and_that_is_said(up: Any) -> None:
+    before = {name: up.pid(name) for name in CHILDREN}
+    for pid in before.values():
+        os.kill(pid, signal.SIGKILL)
+    up.until(lambda: not any(up.pid(name) == pid for name, pid in before.items()))
+    up.until(up.is_well)
+    for name in CHILDREN:
+        assert f"{name} was killed by signal 9; starting it again in 0.5 s" in up.said()
+        assert f"{name} is started again (process {up.pid(name)})" in up.said()
+
+
+def test_sigterm_ends_everything_within_ten_seconds_and_a_later_start_shows_no_password(
+    up: Any, start_up: Callable[..., Any]
+) -> None:
+    assert up.stop(signal.SIGTERM) < 10
+    assert up.process.returncode == 0
+    assert up.processes() == []
+    assert list((up.data / "run").glob("*.pid")) == []
+    again = start_up(up.data)
+    again.until_it_serves()
+    assert "shown this once" not in again.said()
+    assert "changepassword planner" in again.said()
+    assert again.stop(signal.SIGINT) < 10
+    assert again.processes() == []
+
+
+def test_a_signal_while_starting_leaves_nothing(start_up: Callable[..., Any]) -> None:
+    early = start_up()
+    early.until((early.data / "run" / "postgres.pid").exists)
+    assert early.stop() < 10
+    assert early.processes() == []
+
+
+@pytest.mark.full
+def test_after_a_kill_of_up_itself_the_next_start_works(start_up: Callable[..., Any]) -> None:
+    first = start_up()
+    first.until_it_serves()
+    first.stop(signal.SIGKILL)
+    second = start_up(first.data)
+    second.until_it_serves()
+    assert second.is_well()
+    assert second.stop() < 10
+    assert second.processes() == []
+
+
+def _secrets(up: Any) -> list[str]:
+    return list(json.loads((up.data / "secrets.json").read_text()).values())
