@@ -9,10 +9,10 @@ from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
 from assets.admin.periods import installed, removed
-from assets.models import Asset, Sensor, SensorRole
-from assets.selectors import ancestors, installation_history, latest_events, sensors_of, subtree
+from assets.selectors import installation_history, latest_events
 from twins.admin import words
 from twins.models import Assessment, AssessmentSource
+from twins.selectors.health import inputs_of
 from twins.selectors.readings import latest_readings
 
 _MOST_INPUTS = 200
@@ -26,7 +26,7 @@ def drivers(row: Assessment) -> SafeString | str:
 def horizons(row: Assessment) -> SafeString | str:
     """The failure probability for each horizon, the nearest first."""
     known = sorted(row.failure_probabilities, key=lambda entry: entry["horizon"])
-    cells = [[f"{words.number(one['horizon'])} {row.rul_unit}", words.percent(one["probability"])] for one in known]
+    cells = [[words.amount(one["horizon"], row.rul_unit), words.percent(one["probability"])] for one in known]
     return _table(["within", "probability of failure"], cells)
 
 
@@ -34,34 +34,18 @@ def inputs(row: Assessment, now: datetime) -> SafeString | str:
     """The newest reading of each sensor that feeds the score; a roll-up has none of its own."""
     if row.source == AssessmentSource.ROLLUP:
         return "Taken from the worst of what it consists of."
-    sensors = _inputs(row.asset)[:_MOST_INPUTS]
-    newest = latest_readings(sensor.pk for _, sensor in sensors)
+    # Named as the drivers name them, so that a planner finds one in the other.
+    known = inputs_of([row.asset_id])[row.asset_id][:_MOST_INPUTS]
+    newest = latest_readings(one.input.sensor for one in known)
     cells = []
-    for name, sensor in sensors:
-        reading = newest.get(sensor.pk)
-        value = f"{words.number(reading.value)} {sensor.unit}" if reading else "no reading"
-        quality = ("good" if reading.quality == 0 else "not good") if reading else "-"
-        cells.append([name, sensor.quantity, value, quality, words.age(reading.time if reading else None, now)])
-    return _table(["input", "quantity", "latest", "quality", "age"], cells)
-
-
-def _inputs(asset: Asset) -> list[tuple[str, Sensor]]:
-    """Sensors of the subtree, and what drives the asset from above, named by where they stand."""
-    below, above = subtree([asset.pk])[asset.pk], ancestors([asset.pk])[asset.pk]
-    sensors = sensors_of([one.pk for one in [*below, *above]])
-    tags = {one.pk: one.tag for one in below}
-    own = [
-        ("/".join([*(tags[key] for key in one.path[len(asset.path) :]), sensor.name]), sensor)
-        for one in below
-        for sensor in sensors[one.pk]
-    ]
-    driving = [
-        (f"{one.tag}/{sensor.name}", sensor)
-        for one in above
-        for sensor in sensors[one.pk]
-        if sensor.role in (SensorRole.SETTING, SensorRole.USAGE)
-    ]
-    return own + driving
+    for one in known:
+        reading = newest.get(one.input.sensor)
+        value = words.amount(reading.value, one.unit) if reading else "no reading"
+        quality = words.quality(reading.quality) if reading else "-"
+        cells.append(
+            [one.input.name, one.input.role, value, quality, words.age(reading.time if reading else None, now)]
+        )
+    return _table(["input", "role", "latest", "quality", "age"], cells)
 
 
 def events(row: Assessment) -> SafeString | str:

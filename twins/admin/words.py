@@ -17,6 +17,21 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
+def unit(code: str) -> str:
+    """A UCUM code as people write it: '{cycle}' is 'cycle', 'Cel' is '°C', '1' is nothing."""
+    return {"Cel": "°C", "1": ""}.get(code, code.strip("{}"))
+
+
+def amount(value: float, code: str) -> str:
+    """A number with its unit."""
+    return f"{number(value)} {unit(code)}".rstrip()
+
+
+def quality(status: int) -> str:
+    """An OPC UA status code in a word: 0 good, above uncertain, below bad."""
+    return "good" if status == 0 else "uncertain" if status > 0 else "bad"
+
+
 def percent(share: float) -> str:
     """A share of 0 to 1; a probability that is only nearly certain never reads as certain."""
     if 0 < share < 0.01:
@@ -38,13 +53,12 @@ def health_bar(health: float) -> SafeString:
 
 def remaining_life(assessment: Assessment) -> str:
     """'40 d (28 to 55)': median and the p10 to p90 interval in the life unit; 'more than 365 d' beyond the horizon."""
-    unit = assessment.rul_unit
     if assessment.beyond_horizon:
         bound = assessment.model.horizon if assessment.model else assessment.rul_p50
-        return f"more than {number(bound)} {unit}" if bound is not None else "more than the horizon"
+        return f"more than {amount(bound, assessment.rul_unit)}" if bound is not None else "more than the horizon"
     if assessment.rul_p50 is None:
         return "-"
-    middle = f"{number(assessment.rul_p50)} {unit}"
+    middle = amount(assessment.rul_p50, assessment.rul_unit)
     if assessment.rul_p10 is None or assessment.rul_p90 is None:
         return middle
     return f"{middle} ({number(assessment.rul_p10)} to {number(assessment.rul_p90)})"
@@ -56,7 +70,7 @@ def failure_probability(assessment: Assessment) -> str:
     if not known:
         return "-"
     nearest = min(known, key=lambda entry: entry["horizon"])
-    return f"{percent(nearest['probability'])} in {number(nearest['horizon'])} {assessment.rul_unit}"
+    return f"{percent(nearest['probability'])} in {amount(nearest['horizon'], assessment.rul_unit)}"
 
 
 def driver(entry: dict[str, Any]) -> str:
