@@ -45,20 +45,20 @@ def rows_needed(model: FleetModel) -> tuple[int, int]:
 
 
 def predict(
-    model: FleetModel, lives: Sequence[Life], traces: Sequence[Trace], *, now: int, threads: int = 2
+    model: FleetModel, lives: Sequence[Life], traces: Sequence[Trace], *, now: int
 ) -> list[Prediction | None]:
     """Predict each life from its trace; None where nothing was ever read."""
     read = [index for index, rows in enumerate(traces) if len(rows.bins)]
     answers: list[Prediction | None] = [None] * len(lives)
     if read:
-        found = _predict(model, [lives[i] for i in read], [traces[i] for i in read], now, threads)
+        found = _predict(model, [lives[i] for i in read], [traces[i] for i in read], now)
         for index, prediction in zip(read, found, strict=True):
             answers[index] = prediction
     return answers
 
 
 def _predict(
-    model: FleetModel, lives: Sequence[Life], traces: Sequence[Trace], now: int, threads: int
+    model: FleetModel, lives: Sequence[Life], traces: Sequence[Trace], now: int
 ) -> list[Prediction]:
     first, last = rows_needed(model)
     grid = stack([shorten(rows, first=first, last=last) for rows in traces])
@@ -66,13 +66,11 @@ def _predict(
     normalised = normalise(grid, rows, model.columns, model.joined, model.normaliser)
     columns, owners = featurise(grid, rows, normalised, model.indices)
     newest = np.flatnonzero(np.append(np.diff(rows.first) != 0, True))
-    middle = np.mean([evaluate(booster, columns[newest], threads=threads) for booster in model.life_left], axis=0)
+    middle = np.mean([evaluate(booster, columns[newest]) for booster in model.life_left], axis=0)
     middle = np.clip(middle, 0.0, model.horizon)
     low, high = model.band.around(middle, model.horizon)
-    failing = _failing(model, columns[newest], threads)
-    drivers = explain(
-        model, rows, newest, columns=columns, owners=owners, normalised=normalised, threads=threads
-    )
+    failing = _failing(model, columns[newest])
+    drivers = explain(model, rows, newest, columns=columns, owners=owners, normalised=normalised)
     return [
         Prediction(
             health=float(100 * middle[i] / model.horizon * (1 - failing[i, 0])),
@@ -108,10 +106,10 @@ def _oldest_row(rows: Trace, count: int) -> int:
     return int(rows.time[max(0, len(rows.time) - count)])
 
 
-def _failing(model: FleetModel, columns: Floats, threads: int) -> Floats:
+def _failing(model: FleetModel, columns: Floats) -> Floats:
     """[lives, horizons] calibrated, and never less likely for a longer horizon."""
     said = [
-        probability(evaluate(booster, columns, threads=threads, margin=True), calibration)
+        probability(evaluate(booster, columns, margin=True), calibration)
         for booster, calibration in zip(model.failure, model.calibration, strict=True)
     ]
     return np.maximum.accumulate(np.column_stack(said), axis=1)
