@@ -62,6 +62,7 @@ def _names(assets: list[Asset]) -> str:
 _SECTIONS: list[tuple[str | None, tuple[str, ...]]] = [
     (None, ("link", "where", "item_link", "health_bar", "failure", "remaining_life", "coverage_share", "data_age")),
     ("What moves it", ("drivers_table", "horizons_table")),
+    ("What it consists of", ("constituents_table",)),
     ("What it was seen from", ("inputs_table", "source", "model_link", "assessed_at")),
     ("What happened", ("events_table", "installations_table")),
 ]
@@ -145,7 +146,7 @@ class HealthAdmin(ReadOnlyAdmin):
     def model_link(self, row: Assessment) -> SafeString | str:
         if row.model:
             return _link("twins_healthmodel", row.model_id, f"model of {row.model.trained_at:%Y-%m-%d %H:%M}")
-        return _link("twins_assessment", row.worst_asset_id, row.worst_asset) if row.worst_asset else "-"
+        return tables.link(row.worst_asset) if row.worst_asset else "-"
 
     @admin.display(description="drivers")
     def drivers_table(self, row: Assessment) -> SafeString | str:
@@ -154,6 +155,10 @@ class HealthAdmin(ReadOnlyAdmin):
     @admin.display(description="failure by horizon")
     def horizons_table(self, row: Assessment) -> SafeString | str:
         return tables.horizons(row)
+
+    @admin.display(description="worst first")
+    def constituents_table(self, row: Assessment) -> SafeString | str:
+        return tables.constituents(row)
 
     @admin.display(description="latest readings")
     def inputs_table(self, row: Assessment) -> SafeString | str:

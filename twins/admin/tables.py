@@ -6,9 +6,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from assets.admin.periods import installed, removed
+from assets.models import Asset
 from assets.selectors import installation_history, latest_events
 from twins.admin import words
 from twins.models import Assessment, AssessmentSource
@@ -16,6 +19,7 @@ from twins.selectors.health import inputs_of
 from twins.selectors.readings import latest_readings
 
 _MOST_INPUTS = 200
+_MOST_CHILDREN = 50
 
 
 def drivers(row: Assessment) -> SafeString | str:
@@ -46,6 +50,22 @@ def inputs(row: Assessment, now: datetime) -> SafeString | str:
             [one.input.name, one.input.role, value, quality, words.age(reading.time if reading else None, now)]
         )
     return _table(["input", "role", "latest", "quality", "age"], cells)
+
+
+def constituents(row: Assessment) -> SafeString | str:
+    """The assessed assets directly below, the worst first: the way down to the part that is to blame."""
+    below = Assessment.objects.filter(asset__parent=row.asset_id).select_related("asset", "model")
+    cells = [
+        [link(one.asset), words.health_bar(one.health), words.remaining_life(one), words.percent(one.coverage)]
+        for one in below.defer("model__artefact").order_by("health", "asset")[:_MOST_CHILDREN]
+    ]
+    return _table(["asset", "health", "remaining life", "coverage"], cells)
+
+
+def link(asset: Asset) -> SafeString:
+    """A link to the health page of an asset."""
+    address = reverse("admin:twins_assessment_change", args=[asset.pk])
+    return format_html('<a class="twins-link" href="{}">{}</a>', address, asset)
 
 
 def events(row: Assessment) -> SafeString | str:

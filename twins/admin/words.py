@@ -82,4 +82,5 @@ def age(instant: datetime | None, now: datetime) -> str:
     """How old data is, in words."""
     if instant is None:
         return "no data"
-    return "now" if instant >= now else timesince(instant, now, depth=1)
+    seconds = (now - instant).total_seconds()
+    return f"{max(seconds, 0):.0f} s" if seconds < 60 else timesince(instant, now, depth=1)

@@ -147,6 +147,26 @@ def test_the_list_takes_the_same_few_statements_for_any_number_of_assets(
     assert many <= 15
 
 
+def test_the_page_takes_the_same_few_statements_for_any_number_of_children(
+    planner: Client, assess: Callable[..., Assessment]
+) -> None:
+    def statements(count: int) -> int:
+        rows = [NewAsset(tag="S", name="s", level="system")]
+        rows += [NewAsset(tag=f"X{number}", name="x", level="part", parent="S") for number in range(count)]
+        top, *parts = create_assets(rows=rows).values()
+        for part in parts:
+            assess(part, 50)
+        create_sensors(sensors=[Sensor(asset=part, name="VIB", quantity="vibration") for part in parts])
+        row = assess(top, 50, source="ageing", worst_asset=parts[0])
+        with CaptureQueriesContext(connection) as captured:
+            assert planner.get(reverse("admin:twins_assessment_change", args=[row.pk])).status_code == 200
+        return len(captured)
+
+    few, many = statements(3), statements(100)
+    assert few == many
+    assert many <= 20
+
+
 def test_the_page_shows_the_evidence(
     planner: Client, plant: dict[str, Asset], model: HealthModel, assess: Callable[..., Assessment]
 ) -> None:
@@ -184,9 +204,13 @@ def test_a_roll_up_names_the_part_it_comes_from(
     planner: Client, plant: dict[str, Asset], assess: Callable[..., Assessment]
 ) -> None:
     assess(plant["B2"], 20)
+    assess(plant["B3"], 60)
     row = assess(plant["G"], 20, source="rollup", model=None, worst_asset=plant["B2"])
     text = planner.get(reverse("admin:twins_assessment_change", args=[row.pk])).content.decode()
-    assert reverse("admin:twins_assessment_change", args=[plant["B2"].pk]) in text
+    worst, better = (f'href="{reverse("admin:twins_assessment_change", args=[plant[tag].pk])}"' for tag in ("B2", "B3"))
+    # Once as the part it comes from, and both among what it consists of, the worst first.
+    assert (text.count(worst), text.count(better)) == (2, 1)
+    assert text.index(worst) < text.index(better)
 
 
 def test_units_are_written_as_people_write_them() -> None:
