@@ -1,6 +1,7 @@
 """Who asks: a user or an API token, what it may do, and which assets it may see.
 
-`visible_assets` is the one place of row permission: every root, every loader and every compiled plan takes its predicate from there.
+`visible_assets` is the one place of row permission: every root, every loader and every compiled plan takes its
+predicate from there.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ class Principal:
         """A user of a browser session: the active may read, staff may also write and send readings."""
         if not (user and user.is_authenticated and user.is_active):
             return cls()
-        return cls(user=user, scopes=frozenset(Scope.values if user.is_staff else [Scope.READ.value]))
+        # A host's user model need not know staff.
+        staff = getattr(user, "is_staff", False)
+        return cls(user=user, scopes=frozenset(Scope.values if staff else [Scope.READ.value]))
 
     @classmethod
     def of_token(cls, token: ApiToken) -> Self:
