@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from django.apps import AppConfig, apps
+from django.apps import AppConfig
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import connections
@@ -30,8 +30,8 @@ _DURABILITY = {
 
 @register(Tags.compatibility)
 def check_settings(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
-    """The TWINS dict is complete and known, the register is installed, the database is PostgreSQL."""
-    return [*_settings_errors(), *_app_errors(), *_engine_errors()]
+    """The TWINS dict is complete and known, the database is PostgreSQL."""
+    return [*_settings_errors(), *_engine_errors()]
 
 
 @register(Tags.database)
@@ -50,12 +50,6 @@ def _settings_errors() -> list[CheckMessage]:
     return []
 
 
-def _app_errors() -> list[CheckMessage]:
-    if apps.is_installed("assets"):
-        return []
-    return [Error("The register is missing: add 'assets' to INSTALLED_APPS, before 'twins'.", id="twins.E002")]
-
-
 def _engine_errors() -> list[CheckMessage]:
     if _is_postgres("default"):
         return []
@@ -63,7 +57,7 @@ def _engine_errors() -> list[CheckMessage]:
         Error(
             "The default database is not PostgreSQL: set its ENGINE to 'django.db.backends.postgresql' "
             "(PostgreSQL 15 to 18).",
-            id="twins.E003",
+            id="twins.E002",
         )
     ]
 
@@ -77,7 +71,7 @@ def _durability_errors(alias: str) -> list[CheckMessage]:
         cursor.execute("SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", [list(_DURABILITY)])
         found = dict(cursor.fetchall())
     return [
-        Error(f"The database {alias!r} has {name} = {found[name]}; {reason}.", id="twins.E004")
+        Error(f"The database {alias!r} has {name} = {found[name]}; {reason}.", id="twins.E003")
         for name, (good, reason) in _DURABILITY.items()
         if found[name] not in good
     ]
