@@ -19,17 +19,13 @@ from twins.services import assessment, compaction, training
 
 _log = logging.getLogger(__name__)
 
-MAX_ROUNDS = 20
-"""Rounds of compaction in one run of the task; the next run continues."""
 HINT_INTERVAL = 1.0
 """Seconds between two hints from one process: one run takes all that came meanwhile."""
 
 
 @shared_task(name="twins.compact_hot_tail", ignore_result=True)
 def compact_hot_tail() -> None:
-    for _ in range(MAX_ROUNDS):
-        if not compaction.compact_hot_tail():
-            break
+    compaction.compact_due()
 
 
 @shared_task(name="twins.compact_days", ignore_result=True)
@@ -50,8 +46,8 @@ def train_models() -> None:
 
 @shared_task(name="twins.sweep_lake", ignore_result=True)
 def sweep_lake() -> None:
-    if compaction.sweep_lake(now=timezone.now()).hot_batches:
-        compact_hot_tail()
+    compaction.sweep_lake(now=timezone.now())
+    compaction.compact_due()
 
 
 class _Hints(threading.Thread):

@@ -61,7 +61,7 @@ def _scan(sensors: list[int], start: datetime | None, end: datetime | None) -> p
 def _sources(sensors: list[int], start: datetime | None, end: datetime | None) -> list[tuple[Any, ...]]:
     """(path, batch, landing, body) of every live file and hot batch that can hold such readings."""
     first, beyond = start or lake.EPOCH, end or _BEYOND
-    window = [sensors[-1], sensors[0], first, beyond]
+    window: list[Any] = [sensors[-1], sensors[0], first, beyond]
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT path, NULL::bigint, NULL, NULL::bytea FROM twins_lakefile WHERE dataset = 'raw' AND state = 'live' "

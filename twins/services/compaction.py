@@ -28,7 +28,7 @@ from twins.lake import FileFacts
 from twins.models import LakeFile
 from twins.services.sweeping import Sweep, sweep_lake
 
-__all__ = ["Sweep", "compact_crowded_days", "compact_day", "compact_hot_tail", "sweep_lake"]
+__all__ = ["Sweep", "compact_crowded_days", "compact_day", "compact_due", "compact_hot_tail", "sweep_lake"]
 
 Step = Callable[[str], None]
 
@@ -36,6 +36,10 @@ ROUND_ROWS = 6_000_000
 """Readings taken from the hot tail at a time: bounds memory to some 300 MB, and is enough that a history of years
 does not write each of its days many times."""
 ROUND_BATCHES = 10_000
+DUE_AFTER = 4.0
+"""Seconds a batch stays in the hot tail, so that a steady trickle does not make a file of every drop."""
+DUE_ROWS = 200_000
+"""Readings that are worth files at once."""
 FILE_ROWS = 4_000_000
 """A bigger day is split between sensors."""
 FAN_IN = 16
@@ -79,6 +83,27 @@ def compact_hot_tail(*, limit: int = ROUND_ROWS, step: Step = _no_step) -> int:
     lake.remove_files(settings().LAKE, landings)
     step("unlinked")
     return len(batches)
+
+
+def compact_due(*, rounds: int = 20) -> int:
+    """Compact the hot tail once it has waited or grown enough to be worth its files; how many batches."""
+    done = 0
+    for _ in range(rounds):
+        if not _is_due() or not (batches := compact_hot_tail()):
+            break
+        done += batches
+    return done
+
+
+def _is_due() -> bool:
+    # By the clock of the database, which also stamped the batches.
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT min(accepted_at) < now() - make_interval(secs => %s) OR sum(rows) >= %s "
+            "FROM twins_batch WHERE compacted_at IS NULL",
+            [DUE_AFTER, DUE_ROWS],
+        )
+        return bool(cursor.fetchone()[0])
 
 
 def compact_day(*, day: date, fan_in: int = FAN_IN, step: Step = _no_step) -> int:
