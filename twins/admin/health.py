@@ -52,7 +52,7 @@ class _PlacedChangeList(ChangeList):
         self.result_list = list(self.result_list)
         above = ancestors(row.asset_id for row in self.result_list)
         for row in self.result_list:
-            row.place = _names(above[row.asset_id])
+            vars(row)["place"] = _names(above[row.asset_id])
 
 
 def _names(assets: list[Asset]) -> str:
@@ -93,6 +93,14 @@ class HealthAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Assessment]:
         return super().get_queryset(request).select_related("asset", "item", "model").defer("model__artefact")
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Assessment | None:
+        # All evidence is read here and once, because a theme may ask for the text of a field several times.
+        row = super().get_object(request, object_id, from_field)
+        if row is not None:
+            place = _names(ancestors([row.asset_id])[row.asset_id])
+            vars(row).update(place=place, evidence=tables.evidence(row, timezone.now()))
+        return row
+
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         return super().changelist_view(request, {"title": "Health, worst first", **(extra_context or {})})
 
@@ -106,9 +114,7 @@ class HealthAdmin(ReadOnlyAdmin):
 
     @admin.display(description="place")
     def where(self, row: Assessment) -> str:
-        if not hasattr(row, "place"):
-            return _names(ancestors([row.asset_id])[row.asset_id]) or "-"
-        return row.place or "-"
+        return vars(row)["place"] or "-"
 
     @admin.display(description="health", ordering="health")
     def health_bar(self, row: Assessment) -> SafeString:
@@ -150,27 +156,31 @@ class HealthAdmin(ReadOnlyAdmin):
 
     @admin.display(description="drivers")
     def drivers_table(self, row: Assessment) -> SafeString | str:
-        return tables.drivers(row)
+        return _evidence(row)["drivers"]
 
     @admin.display(description="failure by horizon")
     def horizons_table(self, row: Assessment) -> SafeString | str:
-        return tables.horizons(row)
+        return _evidence(row)["horizons"]
 
     @admin.display(description="worst first")
     def constituents_table(self, row: Assessment) -> SafeString | str:
-        return tables.constituents(row)
+        return _evidence(row)["constituents"]
 
     @admin.display(description="latest readings")
     def inputs_table(self, row: Assessment) -> SafeString | str:
-        return tables.inputs(row, timezone.now())
+        return _evidence(row)["inputs"]
 
     @admin.display(description="events")
     def events_table(self, row: Assessment) -> SafeString | str:
-        return tables.events(row)
+        return _evidence(row)["events"]
 
     @admin.display(description="installations")
     def installations_table(self, row: Assessment) -> SafeString | str:
-        return tables.installations(row)
+        return _evidence(row)["installations"]
+
+
+def _evidence(row: Assessment) -> dict[str, SafeString | str]:
+    return vars(row)["evidence"]  # put there by get_object
 
 
 def _link(view: str, key: Any, text: object) -> SafeString:

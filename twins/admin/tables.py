@@ -22,19 +22,31 @@ _MOST_INPUTS = 200
 _MOST_CHILDREN = 50
 
 
-def drivers(row: Assessment) -> SafeString | str:
+def evidence(row: Assessment, now: datetime) -> dict[str, SafeString | str]:
+    """Everything a page shows behind one assessment, by the name of the table; a constant number of statements."""
+    return {
+        "drivers": _drivers(row),
+        "horizons": _horizons(row),
+        "constituents": _constituents(row),
+        "inputs": _inputs(row, now),
+        "events": _events(row),
+        "installations": _installations(row),
+    }
+
+
+def _drivers(row: Assessment) -> SafeString | str:
     """Every input that moves the score, the worst first."""
     return _table(["input", "points of health"], [[entry["input"], f"{entry['points']:+.1f}"] for entry in row.drivers])
 
 
-def horizons(row: Assessment) -> SafeString | str:
+def _horizons(row: Assessment) -> SafeString | str:
     """The failure probability for each horizon, the nearest first."""
     known = sorted(row.failure_probabilities, key=lambda entry: entry["horizon"])
     cells = [[words.amount(one["horizon"], row.rul_unit), words.percent(one["probability"])] for one in known]
     return _table(["within", "probability of failure"], cells)
 
 
-def inputs(row: Assessment, now: datetime) -> SafeString | str:
+def _inputs(row: Assessment, now: datetime) -> SafeString | str:
     """The newest reading of each sensor that feeds the score; a roll-up has none of its own."""
     if row.source == AssessmentSource.ROLLUP:
         return "Taken from the worst of what it consists of."
@@ -52,7 +64,7 @@ def inputs(row: Assessment, now: datetime) -> SafeString | str:
     return _table(["input", "role", "latest", "quality", "age"], cells)
 
 
-def constituents(row: Assessment) -> SafeString | str:
+def _constituents(row: Assessment) -> SafeString | str:
     """The assessed assets directly below, the worst first: the way down to the part that is to blame."""
     below = Assessment.objects.filter(asset__parent=row.asset_id).select_related("asset", "model")
     cells = [
@@ -68,7 +80,7 @@ def link(asset: Asset) -> SafeString:
     return format_html('<a class="twins-link" href="{}">{}</a>', address, asset)
 
 
-def events(row: Assessment) -> SafeString | str:
+def _events(row: Assessment) -> SafeString | str:
     """What happened at the asset, the newest first."""
     cells = [
         [
@@ -83,7 +95,7 @@ def events(row: Assessment) -> SafeString | str:
     return _table(["when", "what", "mode", "item", "note"], cells)
 
 
-def installations(row: Assessment) -> SafeString | str:
+def _installations(row: Assessment) -> SafeString | str:
     """What was installed there, the newest first."""
     cells = [
         [one.item, one.item.design, installed(one), removed(one), one.removal_reason or "-"]

@@ -164,7 +164,7 @@ def test_the_page_takes_the_same_few_statements_for_any_number_of_children(
 
     few, many = statements(3), statements(100)
     assert few == many
-    assert many <= 20
+    assert many <= 15
 
 
 def test_the_page_shows_the_evidence(
