@@ -46,9 +46,7 @@ def build_item(*, seed: int, tag: str, number: int, family: str) -> Build:
     else:
         capacity *= 1.0 + 0.04 * quality
         record |= {"hardness_HV": round(310 + 18 * quality), "acceptance_deviation_pct": round(abs(1.2 - quality), 2)}
-    return Build(
-        capacity, _endurance(rng, family), float(np.clip(1 + 0.06 * rng.standard_normal(), 0.85, 1.15)), record
-    )
+    return Build(capacity, _endurance(rng, family), float(np.clip(1 + 0.04 * rng.standard_normal(), 0.9, 1.1)), record)
 
 
 def _endurance(rng: np.random.Generator, family: str) -> float:

@@ -27,7 +27,7 @@ from config.demo.degradation import Array
 from config.demo.history import day_of, grid, instant, simulate_history
 from config.demo.register import DemoPlant, plant_sensors, sync_register
 from config.demo.signals import Instruments
-from config.demo.simulation import STEP_DAYS
+from config.demo.simulation import STEP_DAYS, Simulation
 from twins.selectors.readings import latest_readings
 
 Say = Callable[[str], None]
@@ -56,11 +56,11 @@ class Outcome(Enum):
 
 
 class LivePlant:
-    """Readings of the plant at any time from now on."""
+    """Readings of the plant at any time from now on; `simulation` of its history, when somebody has one already."""
 
-    def __init__(self, plant: DemoPlant) -> None:
+    def __init__(self, plant: DemoPlant, simulation: Simulation | None = None) -> None:
         self.plant = plant
-        self._simulation = simulate_history(seed=plant.seed)
+        self._simulation = simulation or simulate_history(seed=plant.seed)
         self._instruments = Instruments(self._simulation, plant.seed)
         self._synced = 0.0
         self.learn_sensors()
@@ -185,7 +185,7 @@ class Player:
             outcome = self._send(self._waiting[0])
             if outcome is Outcome.LATER:
                 self._failures += 1
-                self._not_before = time.monotonic() + min(_LONGEST_WAIT, 0.5 * 2 ** min(self._failures, 6))
+                self._not_before = time.monotonic() + min(_LONGEST_WAIT, 0.25 * 2 ** min(self._failures, 6))
                 return
             self._failures, self._not_before = 0, 0.0
             self._waiting.popleft()

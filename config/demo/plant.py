@@ -177,7 +177,7 @@ FAMILIES: Final[dict[str, Family]] = {
             ),
         ),
         Family(
-            "coupling", "coupling", "Diaphragm coupling", "DC-500", "Kuppler", 800, 120, ("misalignment",), 30,
+            "coupling", "coupling", "Diaphragm coupling", "DC-500", "Kuppler", 1100, 120, ("misalignment",), 30,
             (
                 SensorSpec("vibration_2x", "vibration velocity at twice the speed", "mm/s", 0.0, 60.0, 0.01),
                 SensorSpec("torque", "torque", "kN.m", 0.0, 900.0, 0.5),

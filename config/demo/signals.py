@@ -157,10 +157,10 @@ def _show_wetted(panel: _Panel, seen: Snapshot, outside: Conditions, heat: Heat)
     pumping = (seen.duty > 0).astype(float)
     flow = np.concatenate([seen.running[..., None], seen.running[..., None], pumping], axis=-1)
     s = seen.severity[..., _FAM["seal"]]
-    pressure = np.asarray([6.2, 5.4, 6.8, 6.8])
+    pressure = np.asarray([6.2, 5.9, 6.4, 6.4])
     hot = heat.oil[..., None] + np.asarray([12.0, 4.0, -14.0, -14.0])
     cold = outside.ambient[:, None, None] + 5.0
-    panel.part("seal", "leakage", flow * law.leak_flow(1 + 1.9 * s, pressure / 6.0, 0.55), 0.09, 0.08)
+    panel.part("seal", "leakage", flow * law.leak_flow(1 + 1.9 * s, pressure / 6.0, 0.55), 0.09, 0.05)
     panel.part("seal", "temperature", cold + flow * (hot + 9 * s**1.5 - cold), 0.8)
     panel.part("seal", "chamber_pressure", flow * pressure * (1 - 0.12 * s**2), 0.05)
     duty = seen.duty / DUTY_BOTH

@@ -221,7 +221,9 @@ class Simulation:
         turning = seen.duty > 0
         sealed = np.column_stack([seen.running, seen.running, turning])
         hot = np.column_stack([heat.oil, heat.oil, heat.oil - 14, heat.oil - 14])
-        sliding = sealed * np.exp2((hot - 62.0) / 25.0) * (1.0 + 1.4 * seen.severity[:, _SEAL_NEIGHBOUR] ** 2)
+        shaken = 1.0 + 1.4 * seen.severity[:, _SEAL_NEIGHBOUR] ** 2
+        gritty = 0.6 + 1.1 * seen.severity[:, _FAM["seal"]]  # what leaks carries grit between the faces
+        sliding = sealed * np.exp2((hot - 62.0) / 25.0) * shaken * gritty
         seals, filters = _FAM["seal"], _FAM["filter"]
         self._use(seals, seen, law.archard_rate(_SEAL_PRESSURE, sliding, self._capacity[:, seals], _LIFE["seal"]))
         worn = seen.severity[:, _FATIGUE].sum(axis=1) / len(_FATIGUE)
@@ -245,7 +247,7 @@ class Simulation:
         off_design = np.abs(seen.load[:, None] - 0.85) / 0.2
         dirty = seen.severity[:, [_COL["TUR-FIL"]]] ** 2
         for code, rate in (
-            ("coupling", law.fatigue_rate(load, tilt, 1.0)),
+            ("coupling", law.fatigue_rate(load, tilt, 0.72)),
             ("brushes", run * (0.3 + 0.7 * load**2)),
             ("nozzles", run * (0.6 + 0.5 * off_design) * (1.0 + 0.4 * dirty)),
             ("tap_changer", run * _TAP_SWINGS),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -98,8 +99,8 @@ def test_a_load_killed_in_the_middle_goes_on_with_its_first_now() -> None:
     assert pc.max(scan_readings(sensors=lake_keys(plant)[:3])["time"]).as_py() == ORIGIN
 
 
-def test_what_happens_later_enters_the_register_once(plant: DemoPlant) -> None:
-    later = Simulation(SEED)
+def test_what_happens_later_enters_the_register_once(plant: DemoPlant, fresh: Callable[[], Simulation]) -> None:
+    later = fresh()
     later.run(until=60.0)
     due = [h for h in later.happenings if h.kind in ("failure", "preventive") and 0 < h.start <= 59]
     before = _register_rows()
@@ -113,10 +114,10 @@ def test_what_happens_later_enters_the_register_once(plant: DemoPlant) -> None:
     assert Installation.objects.filter(period__upper_inf=True).count() == 62 - (len(due) - came)
 
 
-def test_a_position_that_a_planner_changed_is_left_alone(plant: DemoPlant) -> None:
+def test_a_position_that_a_planner_changed_is_left_alone(plant: DemoPlant, fresh: Callable[[], Simulation]) -> None:
     from assets.services import create_items, replace_item
 
-    later = Simulation(SEED)
+    later = fresh()
     later.run(until=60.0)
     first = next(h for h in later.happenings if h.kind == "failure" and h.start > 0 and h.end < 59)
     open_now = {s.column: s for s in later.stints() if s.train == first.train}
