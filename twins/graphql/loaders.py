@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -15,7 +16,15 @@ from twins.selectors.readings import latest_readings
 from twins.selectors.series import series_of
 from twins.services.principals import Principal, visible_assets
 
-Loader = DataLoader[Any, Any]
+
+class Loader(DataLoader[Any, Any]):
+    """A loader whose reads outlive those who asked.
+
+    Where a field fails, GraphQL cancels its siblings; a read they share with fields elsewhere must not end with them.
+    """
+
+    def load(self, key: Any) -> Awaitable[Any]:
+        return asyncio.shield(super().load(key))
 
 
 class Loaders:
@@ -92,7 +101,7 @@ def _by_key(read: Callable[[list[Any]], Mapping[Any, Any]], missing: Callable[[]
         found = await sync_to_async(read)(keys)
         return [found[key] if key in found else missing() for key in keys]
 
-    return DataLoader(load_fn=load)
+    return Loader(load_fn=load)
 
 
 def _by_arguments(read: Callable[[list[Any], Any], Mapping[Any, Any]], missing: Callable[[], Any]) -> Loader:
@@ -106,4 +115,4 @@ def _by_arguments(read: Callable[[list[Any], Any], Mapping[Any, Any]], missing: 
     async def load(keys: list[tuple[Any, Any]]) -> list[Any]:
         return await sync_to_async(read_all)(keys)
 
-    return DataLoader(load_fn=load)
+    return Loader(load_fn=load)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -11,11 +12,13 @@ from graphql import GraphQLError
 
 from assets.models import Asset, Level
 from twins.graphql.context import Info
-from twins.graphql.ids import Kind, parse_global_id, row_number
+from twins.graphql.ids import Kind, Order, parse_global_id, row_number
+from twins.graphql.planner import Bind, Pages, RootPages, RootRow, sql
 from twins.graphql.types.connection import DEFAULT_FIRST, After, Connection, First
 from twins.graphql.types.register import Item, MaintenanceEvent, Node
 from twins.graphql.types.sensor import Sensor
 from twins.graphql.types.twin import TWINS_BY_HEALTH, TWINS_BY_TAG, SystemTwin, Twin, twin_of
+from twins.models import Assessment
 from twins.selectors import twins as select
 
 Tag = Annotated[str, strawberry.argument(description="Tag of the asset.")]
@@ -26,19 +29,47 @@ AnyId = Annotated[strawberry.ID, strawberry.argument(description="Id from any ea
 OneLevel = Annotated[Level | None, strawberry.argument(description="Only of this level.")]
 
 
+def _twin(given: Mapping[str, Any], it: str, bind: Bind) -> str:
+    condition = f"{it}.tag = {bind(_text(given['tag']))}"
+    if given.get("site") is None:
+        return condition
+    table, site = Asset._meta.db_table, bind(_text(given["site"]))
+    return f"{condition} and {it}.root_id in (select id from {table} where parent_id is null and tag = {site})"  # noqa: S608
+
+
+def _system(given: Mapping[str, Any], it: str, bind: Bind) -> str:
+    level = f" and {it}.level = '{Level.SYSTEM}'"
+    if _one_of(given.get("tag"), given.get("id")):
+        return _twin(given, it, bind) + level
+    return f"{it}.id = {bind(row_number(given['id'], Kind.TWIN))}" + level
+
+
+def _of_level(given: Mapping[str, Any], it: str, bind: Bind) -> str:
+    return "" if given.get("level") is None else f"{it}.level = {bind(Level(given['level']).value)}"
+
+
+_SYSTEMS = Pages(Asset, f"{{it}}.parent_id is null and {{it}}.level = '{Level.SYSTEM}'", Order.TAG, "{it}.tag")
+_WORST = Pages(Asset, "true", Order.HEALTH, "{it}h.health")
+_ASSESSED = f"join {Assessment._meta.db_table} {{it}}h on {{it}}h.asset_id = {{it}}.id"
+
+
 @strawberry.type(description="What can be asked. Needs the scope read.")
 class Query:
-    @strawberry.field(description="The twin of this tag; null when there is none, an error when several have it.")
+    @strawberry.field(
+        description="The twin of this tag; null when there is none, an error when several have it.",
+        metadata=sql(RootRow(Asset, _twin)),
+    )
     async def twin(self, info: Info, tag: Tag, site: Site = None) -> Twin | None:
         return await _by_tag(info, tag, site, None)
 
-    @strawberry.field(description="The system of this tag or id; null when there is none.")
+    @strawberry.field(
+        description="The system of this tag or id; null when there is none.", metadata=sql(RootRow(Asset, _system))
+    )
     async def system(
         self, info: Info, tag: OptionalTag = None, id: OptionalId = None, site: Site = None
     ) -> SystemTwin | None:
-        if (tag is None) == (id is None):
-            raise GraphQLError("system needs either a tag or an id.")
-        if tag is not None:
+        if _one_of(tag, id):
+            assert tag is not None
             return await _by_tag(info, tag, site, Level.SYSTEM)
         row = await _asset(info, row_number(str(id), Kind.TWIN))
         return twin_of(row) if row is not None and row.level == Level.SYSTEM else None
@@ -47,13 +78,15 @@ class Query:
     async def node(self, info: Info, id: AnyId) -> Node | None:
         return await _node(info, str(id))
 
-    @strawberry.field(description="The systems at the top of their trees, by tag.")
+    @strawberry.field(description="The systems at the top of their trees, by tag.", metadata=sql(RootPages(_SYSTEMS)))
     async def systems(self, info: Info, first: First = DEFAULT_FIRST, after: After = None) -> Connection[SystemTwin]:
         visible, page = info.context.visible(), TWINS_BY_TAG.page(first, after)
         rows = await sync_to_async(select.systems)(page=page, visible=visible)
         return TWINS_BY_TAG.connection(rows, page, lambda: sync_to_async(select.count_systems)(visible=visible))
 
-    @strawberry.field(description="The assessed twins, lowest health first.")
+    @strawberry.field(
+        description="The assessed twins, lowest health first.", metadata=sql(RootPages(_WORST, _ASSESSED, _of_level))
+    )
     async def worst(
         self, info: Info, level: OneLevel = None, first: First = DEFAULT_FIRST, after: After = None
     ) -> Connection[Twin]:
@@ -62,6 +95,13 @@ class Query:
         return TWINS_BY_HEALTH.connection(
             rows, page, lambda: sync_to_async(select.count_assessed)(level=level, visible=visible)
         )
+
+
+def _one_of(tag: str | None, id: str | None) -> bool:
+    """Whether it is the tag; raises GraphQLError unless exactly one is given."""
+    if (tag is None) == (id is None):
+        raise GraphQLError("system needs either a tag or an id.")
+    return tag is not None
 
 
 async def _by_tag(info: Info, tag: str, site: str | None, level: Level | None) -> Any:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 import strawberry
 
+from assets.models import Asset
 from twins.graphql.context import Info
+from twins.graphql.planner import Column, Elements, Key, One, Same, sql
 from twins.graphql.scalars import finite
 from twins.models.health import Assessment, AssessmentSource
 
@@ -19,37 +21,61 @@ strawberry.enum(AssessmentSource, name="HealthSource", description="What a score
 
 @strawberry.type(description="How likely a failure is within a horizon.")
 class FailureProbability:
-    horizon: float | None = strawberry.field(description="The horizon, in the life unit: days, or e.g. {cycle}.")
-    probability: float | None = strawberry.field(description="Probability of a failure within the horizon, 0 to 1.")
+    horizon: float | None = strawberry.field(
+        description="The horizon, in the life unit: days, or e.g. {cycle}.", metadata=sql(Key("horizon"))
+    )
+    probability: float | None = strawberry.field(
+        description="Probability of a failure within the horizon, 0 to 1.", metadata=sql(Key("probability"))
+    )
 
 
 @strawberry.type(description="Remaining useful life with its interval: it ends earlier than p10 in one case of ten.")
 class RemainingLife:
-    p10: float | None = strawberry.field(description="10th percentile, in `unit`.")
-    p50: float | None = strawberry.field(description="Median, in `unit`.")
-    p90: float | None = strawberry.field(description="90th percentile, in `unit`.")
-    unit: str = strawberry.field(description="UCUM code of the unit of life: d for days, or e.g. {cycle}.")
-    beyond_horizon: bool = strawberry.field(description="The median is more than the planning horizon of the design.")
+    p10: float | None = strawberry.field(description="10th percentile, in `unit`.", metadata=sql(Column("rul_p10")))
+    p50: float | None = strawberry.field(description="Median, in `unit`.", metadata=sql(Column("rul_p50")))
+    p90: float | None = strawberry.field(description="90th percentile, in `unit`.", metadata=sql(Column("rul_p90")))
+    unit: str = strawberry.field(
+        description="UCUM code of the unit of life: d for days, or e.g. {cycle}.", metadata=sql(Column("rul_unit"))
+    )
+    beyond_horizon: bool = strawberry.field(
+        description="The median is more than the planning horizon of the design.",
+        metadata=sql(Column("beyond_horizon")),
+    )
 
 
 @strawberry.type(description="How much one input took off the score.")
 class Driver:
-    input: str = strawberry.field(description="The input, as a path relative to the asset: HPC/T30.")
-    points: float | None = strawberry.field(description="Points of health, 0 to 100; negative lowers the score.")
+    input: str = strawberry.field(
+        description="The input, as a path relative to the asset: HPC/T30.", metadata=sql(Key("input"))
+    )
+    points: float | None = strawberry.field(
+        description="Points of health, 0 to 100; negative lowers the score.", metadata=sql(Key("points"))
+    )
 
 
 @strawberry.type(description="What is believed of a twin now. A score never stands without its coverage.")
 class Health:
-    score: float = strawberry.field(description="Health from 0 to 100; 100 = as new.")
-    coverage: float = strawberry.field(description="Share of the inputs that are fresh and good, 0 to 1.")
-    source: AssessmentSource = strawberry.field(description="What the score came from.")
-    failure_probabilities: list[FailureProbability] = strawberry.field(
-        description="Probability of failure per horizon, the shortest horizon first."
+    score: float = strawberry.field(description="Health from 0 to 100; 100 = as new.", metadata=sql(Column("health")))
+    coverage: float = strawberry.field(
+        description="Share of the inputs that are fresh and good, 0 to 1.", metadata=sql(Column("coverage"))
     )
-    rul: RemainingLife | None = strawberry.field(description="Remaining useful life; null when it is not estimated.")
-    drivers: list[Driver] = strawberry.field(description="What moved the score, the worst first.")
-    data_time: datetime | None = strawberry.field(description="Time of the newest reading it rests on, UTC.")
-    assessed_at: datetime = strawberry.field(description="When it was assessed, UTC.")
+    source: AssessmentSource = strawberry.field(description="What the score came from.", metadata=sql(Column("source")))
+    failure_probabilities: list[FailureProbability] = strawberry.field(
+        description="Probability of failure per horizon, the shortest horizon first.",
+        metadata=sql(Elements("failure_probabilities")),
+    )
+    rul: RemainingLife | None = strawberry.field(
+        description="Remaining useful life; null when it is not estimated.", metadata=sql(Same("{row}.rul_unit <> ''"))
+    )
+    drivers: list[Driver] = strawberry.field(
+        description="What moved the score, the worst first.", metadata=sql(Elements("drivers"))
+    )
+    data_time: datetime | None = strawberry.field(
+        description="Time of the newest reading it rests on, UTC.", metadata=sql(Column("data_time"))
+    )
+    assessed_at: datetime = strawberry.field(
+        description="When it was assessed, UTC.", metadata=sql(Column("assessed_at"))
+    )
     worst_id: strawberry.Private[int | None]
 
     @classmethod
@@ -70,7 +96,10 @@ class Health:
             worst_id=row.worst_asset_id,
         )
 
-    @strawberry.field(description="The twin a roll-up took its score from; null when the score is its own.")
+    @strawberry.field(
+        description="The twin a roll-up took its score from; null when the score is its own.",
+        metadata=sql(One(Asset, "{it}.id = {row}.worst_asset_id")),
+    )
     async def worst(self, info: Info) -> Annotated[Twin, strawberry.lazy("twins.graphql.types.twin")] | None:
         from twins.graphql.types.twin import load_twin
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 import strawberry
 from strawberry.scalars import JSON
@@ -14,21 +14,27 @@ from assets.models import EventKind, Installation
 from assets.models import Item as ItemRow
 from assets.models import MaintenanceEvent as EventRow
 from twins.graphql.ids import Kind, Order, global_id
+from twins.graphql.planner import Column, GlobalId, One, Pages, sql
 from twins.graphql.scalars import finite
 from twins.graphql.types.connection import Listing
 
 strawberry.enum(EventKind, name="EventKind", description="What kind of thing happened.")
 
 
+def own_id(said: GlobalId | None = None) -> Any:
+    """The field `id`, described once."""
+    return strawberry.field(description="Opaque, stable id, unique over all types.", metadata=sql(said))
+
+
 @strawberry.interface(description="Anything with an id of its own, found again by node(id:).")
 class Node:
-    id: strawberry.ID = strawberry.field(description="Opaque, stable id, unique over all types.")
+    id: strawberry.ID = own_id()
 
 
 @strawberry.type(description="A kind of asset: rolling bearing, gas turbine.")
 class AssetType:
-    code: str = strawberry.field(description="Code, unique.")
-    name: str = strawberry.field(description="Name.")
+    code: str = strawberry.field(description="Code, unique.", metadata=sql(Column("code")))
+    name: str = strawberry.field(description="Name.", metadata=sql(Column("name")))
 
     @classmethod
     def of(cls, row: AssetTypeRow) -> Self:
@@ -37,17 +43,29 @@ class AssetType:
 
 @strawberry.type(description="Reason: one revision of how a kind of asset is made, as designed.")
 class Design:
-    type: AssetType = strawberry.field(description="The kind of asset it is a design of.")
-    code: str = strawberry.field(description="Code of the design.")
-    revision: str = strawberry.field(description="Revision of the design.")
-    name: str = strawberry.field(description="Name of the design.")
-    life_unit: str = strawberry.field(description="UCUM code in which life is counted: d for days, or e.g. {cycle}.")
-    expected_life: float | None = strawberry.field(description="Expected life, in `lifeUnit`.")
-    planning_horizon: float | None = strawberry.field(
-        description="Remaining life beyond which the answer is 'more than this', in `lifeUnit`."
+    type: AssetType = strawberry.field(
+        description="The kind of asset it is a design of.", metadata=sql(One(AssetTypeRow, "{it}.id = {row}.type_id"))
     )
-    failure_modes: list[str] = strawberry.field(description="Codes of the known failure modes.")
-    parameters: JSON = strawberry.field(description="As-designed values: name to number or text.")
+    code: str = strawberry.field(description="Code of the design.", metadata=sql(Column("code")))
+    revision: str = strawberry.field(description="Revision of the design.", metadata=sql(Column("revision")))
+    name: str = strawberry.field(description="Name of the design.", metadata=sql(Column("name")))
+    life_unit: str = strawberry.field(
+        description="UCUM code in which life is counted: d for days, or e.g. {cycle}.",
+        metadata=sql(Column("life_unit")),
+    )
+    expected_life: float | None = strawberry.field(
+        description="Expected life, in `lifeUnit`.", metadata=sql(Column("expected_life"))
+    )
+    planning_horizon: float | None = strawberry.field(
+        description="Remaining life beyond which the answer is 'more than this', in `lifeUnit`.",
+        metadata=sql(Column("planning_horizon")),
+    )
+    failure_modes: list[str] = strawberry.field(
+        description="Codes of the known failure modes.", metadata=sql(Column("failure_modes"))
+    )
+    parameters: JSON = strawberry.field(
+        description="As-designed values: name to number or text.", metadata=sql(Column("parameters"))
+    )
 
     @classmethod
     def of(cls, row: DesignRow) -> Self:
@@ -66,11 +84,20 @@ class Design:
 
 @strawberry.type(description="Realize: a physical thing with a serial number, as built.")
 class Item(Node):
-    serial_number: str = strawberry.field(description="Serial number, unique within its design.")
-    manufacturer: str = strawberry.field(description="Who made it; empty when unknown.")
-    build: JSON = strawberry.field(description="As-built values: batch, supplier, acceptance tests.")
-    made_at: datetime | None = strawberry.field(description="When it was made, UTC.")
-    design: Design = strawberry.field(description="The design it was made to.")
+    id: strawberry.ID = own_id(GlobalId(Kind.ITEM))
+    serial_number: str = strawberry.field(
+        description="Serial number, unique within its design.", metadata=sql(Column("serial_number"))
+    )
+    manufacturer: str = strawberry.field(
+        description="Who made it; empty when unknown.", metadata=sql(Column("manufacturer"))
+    )
+    build: JSON = strawberry.field(
+        description="As-built values: batch, supplier, acceptance tests.", metadata=sql(Column("build"))
+    )
+    made_at: datetime | None = strawberry.field(description="When it was made, UTC.", metadata=sql(Column("made_at")))
+    design: Design = strawberry.field(
+        description="The design it was made to.", metadata=sql(One(DesignRow, "{it}.id = {row}.design_id"))
+    )
 
     @classmethod
     def of(cls, row: ItemRow) -> Self:
@@ -86,8 +113,12 @@ class Item(Node):
 
 @strawberry.type(description="Run: the item that is installed at a twin now.")
 class Installed:
-    item: Item = strawberry.field(description="What is installed.")
-    since: datetime = strawberry.field(description="Since when, UTC.")
+    item: Item = strawberry.field(
+        description="What is installed.", metadata=sql(One(ItemRow, "{it}.id = {row}.item_id"))
+    )
+    since: datetime = strawberry.field(
+        description="Since when, UTC.", metadata=sql(Column(expression="lower({row}.period)"))
+    )
 
     @classmethod
     def of(cls, row: Installation) -> Self:
@@ -96,13 +127,20 @@ class Installed:
 
 @strawberry.type(description="Something that happened at a twin: a failure, a repair, an order.")
 class MaintenanceEvent(Node):
-    kind: EventKind = strawberry.field(description="What kind of thing happened.")
-    mode: str = strawberry.field(description="Code of the failure mode; empty when there is none.")
-    cause: str = strawberry.field(description="Code of the cause; empty when unknown.")
-    started_at: datetime = strawberry.field(description="When it began, UTC.")
-    ended_at: datetime | None = strawberry.field(description="When it ended, UTC; null while it lasts or unknown.")
-    downtime_hours: float | None = strawberry.field(description="Time out of service, hours.")
-    note: str = strawberry.field(description="Free text.")
+    id: strawberry.ID = own_id(GlobalId(Kind.EVENT))
+    kind: EventKind = strawberry.field(description="What kind of thing happened.", metadata=sql(Column("kind")))
+    mode: str = strawberry.field(
+        description="Code of the failure mode; empty when there is none.", metadata=sql(Column("mode"))
+    )
+    cause: str = strawberry.field(description="Code of the cause; empty when unknown.", metadata=sql(Column("cause")))
+    started_at: datetime = strawberry.field(description="When it began, UTC.", metadata=sql(Column("started_at")))
+    ended_at: datetime | None = strawberry.field(
+        description="When it ended, UTC; null while it lasts or unknown.", metadata=sql(Column("ended_at"))
+    )
+    downtime_hours: float | None = strawberry.field(
+        description="Time out of service, hours.", metadata=sql(Column("downtime_hours"))
+    )
+    note: str = strawberry.field(description="Free text.", metadata=sql(Column("note")))
 
     @classmethod
     def of(cls, row: EventRow) -> Self:
@@ -119,3 +157,4 @@ class MaintenanceEvent(Node):
 
 
 EVENTS = Listing(Order.STARTED, lambda row: row.started_at, MaintenanceEvent.of)
+EVENT_PAGES = Pages(EventRow, "{it}.asset_id = {row}.id", Order.STARTED, "{it}.started_at", descending=True)

@@ -13,9 +13,11 @@ from assets.models import Sensor as SensorRow
 from assets.models import SensorRole
 from twins.graphql.context import Info
 from twins.graphql.ids import Kind, Order, global_id
+from twins.graphql.planner import Column, GlobalId, Latest, Pages, sql
 from twins.graphql.scalars import finite
 from twins.graphql.types.connection import Listing
-from twins.graphql.types.register import Node
+from twins.graphql.types.register import Node, own_id
+from twins.models import LatestReading
 
 strawberry.enum(SensorRole, name="SensorRole", description="What a sensor is for.")
 MAX_POINTS = 1000
@@ -23,9 +25,15 @@ MAX_POINTS = 1000
 
 @strawberry.type(description="What a sensor said at one instant.")
 class Reading:
-    time: datetime = strawberry.field(description="When it was measured, UTC, to the microsecond.")
-    value: float | None = strawberry.field(description="The value in the unit of the sensor; null when not a number.")
-    quality: int = strawberry.field(description="OPC UA status code: 0 good, above uncertain, below bad.")
+    time: datetime = strawberry.field(
+        description="When it was measured, UTC, to the microsecond.", metadata=sql(Column("time"))
+    )
+    value: float | None = strawberry.field(
+        description="The value in the unit of the sensor; null when not a number.", metadata=sql(Column("value"))
+    )
+    quality: int = strawberry.field(
+        description="OPC UA status code: 0 good, above uncertain, below bad.", metadata=sql(Column("quality"))
+    )
 
     @classmethod
     def of(cls, row: Any) -> Self:
@@ -48,12 +56,19 @@ Points = Annotated[int, strawberry.argument(description="At most so many reading
 
 @strawberry.type(description="A measured or derived quantity of a twin.")
 class Sensor(Node):
+    id: strawberry.ID = own_id(GlobalId(Kind.SENSOR, "uuid"))
     pk: strawberry.Private[int]
-    uuid: UUID = strawberry.field(description="The key of the sensor everywhere outside.")
-    name: str = strawberry.field(description="Name, unique at its twin.")
-    quantity: str = strawberry.field(description="What is measured: temperature, vibration velocity.")
-    unit: str = strawberry.field(description="UCUM code of the unit of its values: Cel, mm/s, {cycle}.")
-    role: SensorRole = strawberry.field(description="Whether it measures condition, a setting, or usage.")
+    uuid: UUID = strawberry.field(description="The key of the sensor everywhere outside.", metadata=sql(Column("uuid")))
+    name: str = strawberry.field(description="Name, unique at its twin.", metadata=sql(Column("name")))
+    quantity: str = strawberry.field(
+        description="What is measured: temperature, vibration velocity.", metadata=sql(Column("quantity"))
+    )
+    unit: str = strawberry.field(
+        description="UCUM code of the unit of its values: Cel, mm/s, {cycle}.", metadata=sql(Column("unit"))
+    )
+    role: SensorRole = strawberry.field(
+        description="Whether it measures condition, a setting, or usage.", metadata=sql(Column("role"))
+    )
 
     @classmethod
     def of(cls, row: SensorRow) -> Self:
@@ -67,7 +82,10 @@ class Sensor(Node):
             role=SensorRole(row.role),
         )
 
-    @strawberry.field(description="The newest reading, exact as soon as it was accepted; null before the first.")
+    @strawberry.field(
+        description="The newest reading, exact as soon as it was accepted; null before the first.",
+        metadata=sql(Latest(LatestReading)),
+    )
     async def latest(self, info: Info) -> Reading | None:
         row = await info.context.loaders.latest.load(self.pk)
         return None if row is None else Reading.of(row)
@@ -98,3 +116,4 @@ def _window(
 
 
 SENSORS = Listing(Order.NAME, lambda row: row.name, Sensor.of)
+SENSOR_PAGES = Pages(SensorRow, "{it}.asset_id = {row}.id", Order.NAME, "{it}.name")

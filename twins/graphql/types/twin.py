@@ -2,61 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import strawberry
 
-from assets.models import Asset, AssetStatus, Level
+from assets.models import Asset, AssetStatus, Installation, Level
 from twins.graphql.context import Info
 from twins.graphql.ids import Kind, Order, global_id
+from twins.graphql.planner import Column, Each, GlobalId, Kinds, One, Pages, Trail, sql
 from twins.graphql.types.connection import DEFAULT_FIRST, After, Connection, First, Listing
 from twins.graphql.types.health import Health
-from twins.graphql.types.register import EVENTS, Installed, MaintenanceEvent, Node
-from twins.graphql.types.sensor import SENSORS, Sensor
+from twins.graphql.types.register import EVENT_PAGES, EVENTS, Installed, MaintenanceEvent, Node, own_id
+from twins.graphql.types.sensor import SENSOR_PAGES, SENSORS, Sensor
+from twins.models import Assessment
 
 strawberry.enum(Level, name="Level", description="Level in the hierarchy; levels may repeat and nest.")
 strawberry.enum(AssetStatus, name="AssetStatus", description="Whether an asset is in service.")
 
 
+_ANCESTORS = Each(Asset, "{it}.id = any({row}.path) and {it}.id <> {row}.id", "array_position({row}.path, {it}.id)")
+
+
+def _below(level: Level | None = None) -> Pages:
+    on = "{it}.parent_id = {row}.id"
+    return Pages(Asset, on if level is None else f"{on} and {{it}}.level = '{level}'", Order.TAG, "{it}.tag")
+
+
 @strawberry.interface(description="The digital twin of an asset: a system, a product or a part position.")
 class Twin(Node):
+    id: strawberry.ID = own_id(GlobalId(Kind.TWIN))
     pk: strawberry.Private[int]
     ancestor_ids: strawberry.Private[list[int]]
-    tag: str = strawberry.field(description="Short name, unique within the whole tree.")
-    name: str = strawberry.field(description="Full name.")
-    level: Level = strawberry.field(description="Level in the hierarchy.")
-    status: AssetStatus = strawberry.field(description="Whether it is in service.")
-    criticality: int = strawberry.field(description="1 negligible to 5 essential.")
+    tag: str = strawberry.field(description="Short name, unique within the whole tree.", metadata=sql(Column("tag")))
+    name: str = strawberry.field(description="Full name.", metadata=sql(Column("name")))
+    level: Level = strawberry.field(description="Level in the hierarchy.", metadata=sql(Column("level")))
+    status: AssetStatus = strawberry.field(description="Whether it is in service.", metadata=sql(Column("status")))
+    criticality: int = strawberry.field(description="1 negligible to 5 essential.", metadata=sql(Column("criticality")))
 
-    @strawberry.field(description="Tags from the top of the tree to this twin.")
+    @strawberry.field(description="Tags from the top of the tree to this twin.", metadata=sql(Trail(_ANCESTORS, "tag")))
     async def path(self, info: Info) -> list[str]:
         return [twin.tag for twin in await _load_ancestors(self, info)] + [self.tag]
 
-    @strawberry.field(description="The twin directly above; null at the top.")
+    @strawberry.field(
+        description="The twin directly above; null at the top.", metadata=sql(One(Asset, "{it}.id = {row}.parent_id"))
+    )
     async def parent(self, info: Info) -> Twin | None:
         return await load_twin(info, self.ancestor_ids[-1] if self.ancestor_ids else None)
 
-    @strawberry.field(description="The twins above, from the top of the tree down to the parent.")
+    @strawberry.field(
+        description="The twins above, from the top of the tree down to the parent.", metadata=sql(_ANCESTORS)
+    )
     async def ancestors(self, info: Info) -> list[Twin]:
         return await _load_ancestors(self, info)
 
-    @strawberry.field(description="The twins directly below, of any level, by tag.")
+    @strawberry.field(description="The twins directly below, of any level, by tag.", metadata=sql(_below()))
     async def children(self, info: Info, first: First = DEFAULT_FIRST, after: After = None) -> Connection[Twin]:
         return await _load_children(self, info, None, first, after)
 
-    @strawberry.field(description="What is believed of it now; null until it has been assessed.")
+    @strawberry.field(
+        description="What is believed of it now; null until it has been assessed.",
+        metadata=sql(One(Assessment, "{it}.asset_id = {row}.id")),
+    )
     async def health(self, info: Info) -> Health | None:
         row = await info.context.loaders.assessments.load(self.pk)
         return None if row is None else Health.of(row)
 
-    @strawberry.field(description="What is measured here, by name; not of the twins below.")
+    @strawberry.field(description="What is measured here, by name; not of the twins below.", metadata=sql(SENSOR_PAGES))
     async def sensors(self, info: Info, first: First = DEFAULT_FIRST, after: After = None) -> Connection[Sensor]:
         loaders, page = info.context.loaders, SENSORS.page(first, after)
         rows = await loaders.sensors.load((self.pk, page))
         return SENSORS.connection(rows, page, lambda: loaders.sensor_counts.load(self.pk))
 
-    @strawberry.field(description="What happened here, the newest first.")
+    @strawberry.field(description="What happened here, the newest first.", metadata=sql(EVENT_PAGES))
     async def events(
         self, info: Info, first: First = DEFAULT_FIRST, after: After = None
     ) -> Connection[MaintenanceEvent]:
@@ -64,7 +81,10 @@ class Twin(Node):
         rows = await loaders.events.load((self.pk, page))
         return EVENTS.connection(rows, page, lambda: loaders.event_counts.load(self.pk))
 
-    @strawberry.field(description="The item that is installed here now; null when the place is empty.")
+    @strawberry.field(
+        description="The item that is installed here now; null when the place is empty.",
+        metadata=sql(One(Installation, "{it}.asset_id = {row}.id and upper_inf({it}.period)")),
+    )
     async def installed(self, info: Info) -> Installed | None:
         row = await info.context.loaders.installations.load(self.pk)
         return None if row is None else Installed.of(row)
@@ -72,38 +92,38 @@ class Twin(Node):
 
 @strawberry.type(description="A part position: what is watched, wears out and is replaced.")
 class PartTwin(Twin):
-    @strawberry.field(description="The parts directly below, by tag.")
+    @strawberry.field(description="The parts directly below, by tag.", metadata=sql(_below(Level.PART)))
     async def parts(self, info: Info, first: First = DEFAULT_FIRST, after: After = None) -> Connection[PartTwin]:
         return await _load_children(self, info, Level.PART, first, after)
 
 
 @strawberry.type(description="A product: a machine or an assembly that consists of parts.")
 class ProductTwin(Twin):
-    @strawberry.field(description="The products directly below, by tag.")
+    @strawberry.field(description="The products directly below, by tag.", metadata=sql(_below(Level.PRODUCT)))
     async def products(self, info: Info, first: First = DEFAULT_FIRST, after: After = None) -> Connection[ProductTwin]:
         return await _load_children(self, info, Level.PRODUCT, first, after)
 
-    @strawberry.field(description="The parts directly below, by tag.")
+    @strawberry.field(description="The parts directly below, by tag.", metadata=sql(_below(Level.PART)))
     async def parts(self, info: Info, first: First = DEFAULT_FIRST, after: After = None) -> Connection[PartTwin]:
         return await _load_children(self, info, Level.PART, first, after)
 
 
 @strawberry.type(description="A system: a site, a plant, a fleet.")
 class SystemTwin(Twin):
-    @strawberry.field(description="The systems directly below, by tag.")
+    @strawberry.field(description="The systems directly below, by tag.", metadata=sql(_below(Level.SYSTEM)))
     async def systems(self, info: Info, first: First = DEFAULT_FIRST, after: After = None) -> Connection[SystemTwin]:
         return await _load_children(self, info, Level.SYSTEM, first, after)
 
-    @strawberry.field(description="The products directly below, by tag.")
+    @strawberry.field(description="The products directly below, by tag.", metadata=sql(_below(Level.PRODUCT)))
     async def products(self, info: Info, first: First = DEFAULT_FIRST, after: After = None) -> Connection[ProductTwin]:
         return await _load_children(self, info, Level.PRODUCT, first, after)
 
-    @strawberry.field(description="The parts directly below, by tag.")
+    @strawberry.field(description="The parts directly below, by tag.", metadata=sql(_below(Level.PART)))
     async def parts(self, info: Info, first: First = DEFAULT_FIRST, after: After = None) -> Connection[PartTwin]:
         return await _load_children(self, info, Level.PART, first, after)
 
 
-_TYPES: dict[str, Callable[..., Twin]] = {
+_TYPES: dict[str, type[Twin]] = {
     Level.SYSTEM: SystemTwin,
     Level.PRODUCT: ProductTwin,
     Level.PART: PartTwin,
@@ -124,6 +144,7 @@ def twin_of(row: Asset) -> Any:
     )
 
 
+TWIN_KINDS = Kinds("level", {kind.__name__: level for level, kind in _TYPES.items()})
 TWINS_BY_TAG = Listing(Order.TAG, lambda row: row.tag, twin_of)
 TWINS_BY_HEALTH = Listing(Order.HEALTH, lambda row: row.assessment.health, twin_of)
 

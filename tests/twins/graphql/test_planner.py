@@ -1,0 +1,171 @@
+"""A planned query is one statement and gives what ordinary execution gives, whatever is selected."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from itertools import count
+from random import Random
+from typing import Any
+
+import orjson
+import pytest
+from django.db import connection
+from django.db.models import Q
+from django.test.utils import CaptureQueriesContext
+from graphql import GraphQLInterfaceType, get_named_type, is_leaf_type
+
+from assets.models import Asset
+from twins.graphql import context, loaders
+from twins.graphql.schema import schema
+
+EXAMPLES = int(os.environ.get("TWINS_TEST_EXAMPLES", "60"))
+
+NESTED = """{ system(tag: "PLANT") { name health { score } products { nodes { name health { score worst { tag } }
+  parts { totalCount pageInfo { hasNextPage endCursor } nodes { name path ancestors { __typename tag }
+    health { score drivers { input points } rul { p50 } }
+    installed { since item { serialNumber build design { type { name } } } } events { nodes { kind startedAt } }
+    sensors { nodes { id name latest { value time } } } } } } } } }"""
+
+
+def _comparable(answer: Any) -> Any:
+    """Errors and data. As texts the order of keys counts too, and 1 is 1.0."""
+    return [sorted(answer.errors), _floats(answer.data)]
+
+
+def _floats(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _floats(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_floats(each) for each in value]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def test_a_nested_query_is_one_statement_and_one_for_the_hot_tail(ask: Any, plant: dict[str, Asset]) -> None:
+    with CaptureQueriesContext(connection) as captured:
+        planned = ask(NESTED, splice=True)
+    assert len(captured) == 2
+    assert isinstance(planned.raw.data["system"], orjson.Fragment)
+    with CaptureQueriesContext(connection) as captured:
+        without = ask(NESTED.replace("latest { value time }", ""), splice=True)
+    assert len(captured) == 1
+    assert without.errors == []
+    assert _comparable(planned) == _comparable(ask(NESTED))
+
+
+class _Queries:
+    """Draws a document of the schema: aliases, fragments, variables, directives, pages, cursors."""
+
+    def __init__(self, seed: int, cursors: list[str]) -> None:
+        self.random, self.cursors = Random(seed), cursors
+        self.fragments: list[str] = []
+        self.names = count()
+        self.budget = 25
+
+    def chance(self, percent: int) -> bool:
+        return self.random.random() * 100 < percent
+
+    def some(self, names: list[str], most: int) -> list[str]:
+        return self.random.choices(names, k=self.random.randint(0, most)) if names else []
+
+    def selection(self, kind: Any, depth: int) -> str:
+        leaves = [name for name, field in kind.fields.items() if is_leaf_type(get_named_type(field.type))]
+        inner = [name for name in kind.fields if name not in leaves and name != "series"]
+        if kind.name.endswith("Connection"):
+            inner += ["nodes"] * 3
+        parts = [self.directive(self.alias(name)) for name in self.some([*leaves, "__typename"], 4)]
+        parts += [self.nested(kind, name, depth) for name in self.some(inner, 3) if depth and self.budget > 0]
+        if depth and isinstance(kind, GraphQLInterfaceType) and self.chance(40):
+            concrete = self.random.choice(list(schema._schema.get_possible_types(kind)))
+            parts.append(self.directive(f"... on {concrete.name}") + self.selection(concrete, depth - 1))
+        if depth and self.chance(15):
+            name = f"F{next(self.names)}"
+            self.fragments.append(f"fragment {name} on {kind.name} {self.selection(kind, depth - 1)}")
+            parts.append(self.directive(f"...{name}"))
+        self.random.shuffle(parts)
+        return " { " + (" ".join(parts) or "__typename") + " }"
+
+    def alias(self, name: str) -> str:
+        return f"a{next(self.names)}: {name}" if self.chance(20) else name
+
+    def directive(self, text: str) -> str:
+        drawn = ["@skip(if: $yes)", "@include(if: $yes)", "@include(if: $no)", "@skip(if: false)"]
+        return f"{text} {self.random.choice(drawn)}" if self.chance(8) else text
+
+    def nested(self, kind: Any, name: str, depth: int) -> str:
+        self.budget -= 1
+        field = kind.fields[name]
+        arguments = self.arguments(field)
+        alias = f"b{next(self.names)}: " if arguments or self.chance(20) else ""
+        named = get_named_type(field.type)
+        wraps = named.name.endswith("Connection") or named.name == "PageInfo"
+        return self.directive(f"{alias}{name}{arguments}") + self.selection(named, depth if wraps else depth - 1)
+
+    def arguments(self, field: Any) -> str:
+        if "first" not in field.args:
+            return ""
+        drawn = []
+        if self.chance(70):
+            drawn.append(f"first: {self.random.choice(['1', '2', '3', '40', '$n', '$n'])}")
+        if self.chance(10):
+            drawn.append(f"after: {orjson.dumps(self.random.choice(self.cursors)).decode()}")
+        if "level" in field.args and self.chance(40):
+            drawn.append(f"level: {self.random.choice(['PART', 'PRODUCT'])}")
+        return f"({', '.join(drawn)})" if drawn else ""
+
+    def root(self) -> str:
+        names = ['twin(tag: "GT1")', 'twin(tag: "GT1-B2", site: "PLANT")', 'twin(tag: "none")', 'twin(tag: "TWICE")']
+        names += ['system(tag: "PLANT")', 'system(tag: "PLANT")', "system(id: $id)", "systems", "worst", "worst"]
+        name = self.random.choice(names)
+        field = schema._schema.query_type.fields[name.split("(")[0]]  # type: ignore[union-attr]
+        selection = self.selection(get_named_type(field.type), 5)
+        return f"r{next(self.names)}: {name}{self.arguments(field)} {selection}"
+
+    def document(self) -> str:
+        roots = " ".join(self.root() for _ in range(self.random.randint(1, 2)))
+        head = "query($yes: Boolean! = true, $no: Boolean! = false, $n: Int! = 2, $id: ID!)"
+        used = "used: systems(first: $n) { totalCount @include(if: $yes) @skip(if: $no) } node(id: $id) { id }"
+        return f"{head} {{ {used} {roots} }} {' '.join(self.fragments)}"
+
+
+@pytest.fixture
+def cursors(ask: Any, plant: dict[str, Asset], make: Any) -> list[str]:
+    """Places in lists of every order, and a foreign one. Two trees share a tag, and there are odd values everywhere."""
+    for tag in ("OTHER", 'Ü"\\ %s'):
+        make.asset("TWICE", "part", make.asset(tag, "system", name="100 % \\ \" ' \t\n ☃"))
+    lone = make.asset("LONE", "part")
+    make.assessment(lone, 0.1, rul_p10=float("nan"), rul_p50=float("inf"), rul_unit="{cycle}", drivers=[])
+    make.assessment(Asset.objects.get(tag="OTHER"), 1e-7, source="ageing", beyond_horizon=True)
+    query = """{ worst(first: 2) { pageInfo { endCursor } } systems(first: 1) { pageInfo { endCursor } }
+        twin(tag: "GT1") { children(first: 1) { pageInfo { endCursor } } }
+        part: twin(tag: "GT1-B1") { sensors(first: 1) { pageInfo { endCursor } }
+                                    events(first: 1) { pageInfo { endCursor } } } }"""
+    found: list[str] = []
+
+    def collect(value: Any) -> None:
+        for each in value.values() if isinstance(value, dict) else ():
+            found.append(each) if isinstance(each, str) else collect(each)
+
+    collect(ask(query).data)
+    return [*found, "foreign"]
+
+
+@pytest.mark.parametrize("hidden", [None, "GT1-B2", "GT2"])
+def test_generated_queries_give_equal_answers_both_ways(
+    ask: Any, plant: Any, cursors: list[str], monkeypatch: Any, hidden: str | None
+) -> None:
+    """`hidden`: an asset that may not be seen; everything else hangs on it or beside it."""
+    monkeypatch.setattr(context, "visible_assets", lambda principal: ~Q(tag=hidden) if hidden else Q())
+    monkeypatch.setattr(loaders, "visible_assets", lambda principal: ~Q(tag=hidden) if hidden else Q())
+    ids = [each["id"] for each in ask("{ systems { nodes { id } } }")["systems"]["nodes"]]
+    spliced = answered = 0
+    for seed in (zlib.crc32(f"{hidden} {number}".encode()) for number in range(EXAMPLES)):
+        queries = _Queries(seed, cursors)
+        query = queries.document()
+        variables = {"yes": seed % 3 > 0, "no": seed % 2 > 0, "id": queries.random.choice(ids), "n": 1 + seed % 4}
+        planned, ordinary = ask(query, splice=True, **variables), ask(query, **variables)
+        assert orjson.dumps(_comparable(planned)) == orjson.dumps(_comparable(ordinary)), (seed, query, variables)
+        spliced += any(isinstance(value, orjson.Fragment) for value in (planned.raw.data or {}).values())
+        answered += not planned.errors
+    # The generator is worth something only while most of what it draws is valid and planned.
+    assert (spliced > 0.8 * EXAMPLES, answered > 0.6 * EXAMPLES) == (True, True), (spliced, answered)

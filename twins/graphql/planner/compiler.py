@@ -1,0 +1,343 @@
+"""From a selection to a statement: objects become concat(), relations correlated subqueries, pages ordered ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import singledispatchmethod
+from typing import Any
+
+from graphql import GraphQLField, GraphQLInterfaceType, GraphQLNamedType, GraphQLObjectType, get_named_type
+from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
+from graphql.execution.executor import Executor
+from graphql.execution.values import get_argument_values
+
+from assets.models import Asset
+from twins.graphql.ids import parse_cursor
+from twins.graphql.planner import mapping as m
+from twins.graphql.planner.text import (
+    Binding,
+    Part,
+    Sql,
+    Text,
+    concat,
+    cursor,
+    global_id,
+    is_writable,
+    json_text,
+    scalar,
+)
+from twins.graphql.types.connection import check_first
+from twins.selectors.twins import Key
+
+MAX_FIELDS = 2000
+_DEFINITION = "strawberry-definition"
+
+
+class Unplannable(Exception):
+    """A selection that ordinary execution has to answer."""
+
+
+@dataclass(frozen=True)
+class _Selected:
+    """A field of the selection, with the row its object is made of."""
+
+    field: GraphQLField
+    details: FieldDetailsList
+    row: str
+
+    @property
+    def named(self) -> Any:
+        return get_named_type(self.field.type)
+
+    def arguments(self, binding: Binding) -> dict[str, Any]:
+        details = self.details[0]
+        return get_argument_values(self.field, details.node, binding.variables, details.fragment_variable_values)
+
+
+def mapping_of(field: GraphQLField) -> Any:
+    """What the metadata of a field say about SQL, or None."""
+    definition = field.extensions.get(_DEFINITION)
+    return None if definition is None else definition.metadata.get(m.METADATA)
+
+
+class Compiler:
+    """Compiles one root field of one operation."""
+
+    def __init__(self, executor: Executor, kinds: Mapping[str, m.Kinds]) -> None:
+        self._executor = executor
+        self._kinds = kinds
+        self.reads_latest = False
+        self._aliases = 0
+        self._fields = 0
+
+    def root(self, field: GraphQLField, details: FieldDetailsList) -> Sql:
+        """The statement; raises Unplannable."""
+        mapping, it = mapping_of(field), self._alias()
+        selected = _Selected(field, details, it)
+        if isinstance(mapping, m.RootPages):
+            where: Sql = [f" and {mapping.pages.on.format(it=it)}", *_conditions(selected, mapping.where, it)]
+            return ["select ", *concat(self._connection(selected, mapping.pages, where, mapping.join, it))]
+        if not isinstance(mapping, m.RootRow):
+            raise Unplannable(str(field))
+        condition = _conditions(selected, mapping.where, it)
+        made = concat(self._object(selected.named, details, it))
+        table = mapping.model._meta.db_table
+        # The second row only tells that the first is not the one.
+        return ["select ", *made, f" from {table} {it} where true", *condition, *_seen(mapping.model, it), " limit 2"]
+
+    def _alias(self) -> str:
+        self._aliases += 1
+        return f"t{self._aliases}"
+
+    def _collect(self, type_: GraphQLObjectType, details: FieldDetailsList) -> GroupedFieldSet:
+        collected = self._executor.collect_subfields(type_, details)
+        if collected.new_defer_usages:
+            raise Unplannable("@defer")
+        return collected.grouped_field_set
+
+    def _object(self, type_: GraphQLNamedType, details: FieldDetailsList, row: str) -> list[Part]:
+        if isinstance(type_, GraphQLInterfaceType):
+            return self._abstract(type_, details, row)
+        assert isinstance(type_, GraphQLObjectType)
+        return self._fields_of(type_, self._collect(type_, details), row, json_text(type_.name))
+
+    def _abstract(self, type_: GraphQLInterfaceType, details: FieldDetailsList, row: str) -> list[Part]:
+        kinds = self._kinds.get(type_.name)
+        if kinds is None:
+            raise Unplannable(type_.name)
+        choices = [(self._executor.schema.type_map[name], value) for name, value in kinds.values.items()]
+        selections: list[tuple[Any, str, GroupedFieldSet]] = [
+            (choice, value, self._collect(choice, details))  # type: ignore[arg-type]
+            for choice, value in choices
+        ]
+        column = f"{row}.{kinds.column}"
+        if len({_shape(choice, grouped) for choice, _, grouped in selections}) == 1:
+            choice, _, grouped = selections[0]
+            names = " ".join(f"when '{value}' then '\"{name}\"'" for name, value in kinds.values.items())
+            return self._fields_of(choice, grouped, row, [f"case {column} {names} end"])
+        sql: Sql = [f"case {column}"]
+        for choice, value, grouped in selections:
+            made = concat(self._fields_of(choice, grouped, row, json_text(choice.name)))
+            sql += [f" when '{value}' then ", *made]
+        return [[*sql, " end"]]
+
+    def _fields_of(self, type_: GraphQLObjectType, grouped: GroupedFieldSet, row: str, typename: Part) -> list[Part]:
+        def value(details: FieldDetailsList) -> list[Part]:
+            name = details[0].node.name.value
+            if name == "__typename":
+                return [typename]
+            selected = _Selected(type_.fields[name], details, row)
+            return self._value(mapping_of(selected.field), selected)
+
+        return self._members(grouped, value)
+
+    def _members(self, grouped: GroupedFieldSet, value: Callable[[FieldDetailsList], list[Part]]) -> list[Part]:
+        parts: list[Part] = [Text("{")]
+        for number, (name, details) in enumerate(grouped.items()):
+            self._fields += 1
+            if self._fields > MAX_FIELDS:
+                raise Unplannable("too many fields")
+            parts += [Text("," if number else ""), json_text(name), Text(":"), *value(details)]
+        return [*parts, Text("}")]
+
+    @singledispatchmethod
+    def _value(self, mapping: Any, selected: _Selected) -> list[Part]:
+        """The parts that write a field, by its mapping."""
+        raise Unplannable(str(selected.field))
+
+    @_value.register
+    def _(self, mapping: m.Column, selected: _Selected) -> list[Part]:
+        if not is_writable(selected.named):
+            raise Unplannable(selected.named.name)
+        return [scalar(selected.field.type, mapping.template.format(row=selected.row))]
+
+    @_value.register
+    def _(self, mapping: m.GlobalId, selected: _Selected) -> list[Part]:
+        return [global_id(mapping.kind, f"{selected.row}.{mapping.column}")]
+
+    @_value.register
+    def _(self, mapping: m.Key, selected: _Selected) -> list[Part]:
+        if selected.named.name == "String":
+            return [scalar(selected.field.type, f"({selected.row}.value ->> '{mapping.name}')")]
+        return [[f"coalesce(({selected.row}.value -> '{mapping.name}')::text, 'null')"]]
+
+    @_value.register
+    def _(self, mapping: m.Same, selected: _Selected) -> list[Part]:
+        parts = self._object(selected.named, selected.details, selected.row)
+        if not mapping.present:
+            return parts
+        return [[f"case when {mapping.present.format(row=selected.row)} then ", *concat(parts), " else 'null' end"]]
+
+    @_value.register
+    def _(self, mapping: m.One, selected: _Selected) -> list[Part]:
+        it = self._alias()
+        made = concat(self._object(selected.named, selected.details, it))
+        return [["coalesce((select ", *made, *_from(mapping, selected.row, it), "), 'null')"]]
+
+    @_value.register
+    def _(self, mapping: m.Each, selected: _Selected) -> list[Part]:
+        it = self._alias()
+        made = concat(self._object(selected.named, selected.details, it))
+        order = mapping.order.format(row=selected.row, it=it)
+        listed: Sql = ["(select string_agg(", *made, f", ',' order by {order})"]
+        return [Text("["), _text([*listed, *_from(mapping, selected.row, it), ")"]), Text("]")]
+
+    @_value.register
+    def _(self, mapping: m.Trail, selected: _Selected) -> list[Part]:
+        it, row, each = self._alias(), selected.row, mapping.each
+        order = each.order.format(row=row, it=it)
+        above: Sql = [f"(select string_agg(to_json({it}.{mapping.column}) || ',', '' order by {order})"]
+        own: Sql = [f"to_json({row}.{mapping.column})"]
+        return [Text("["), _text([*above, *_from(each, row, it), ")"]), own, Text("]")]
+
+    @_value.register
+    def _(self, mapping: m.Elements, selected: _Selected) -> list[Part]:
+        it = self._alias()
+        made = concat(self._object(selected.named, selected.details, it))
+        rows = f"jsonb_array_elements({selected.row}.{mapping.column}) with ordinality {it}(value, place)"
+        return [Text("["), _text(["(select string_agg(", *made, f", ',' order by {it}.place) from {rows})"]), Text("]")]
+
+    @_value.register
+    def _(self, mapping: m.Latest, selected: _Selected) -> list[Part]:
+        self.reads_latest = True
+        it, key = self._alias(), f"{selected.row}.id"
+        made = concat(self._object(selected.named, selected.details, it))
+        table = mapping.model._meta.db_table
+        known = f"select time, value, quality, batch from {table} where sensor_id = {key}"  # noqa: S608
+        # The hot tail is one JSON object by sensor: looking a key up costs the same however many there are.
+        hot = (
+            "select (h.r ->> 0)::timestamptz, (h.r ->> 1)::float8, (h.r ->> 2)::int, (h.r ->> 3)::bigint "  # noqa: S608
+            f"from (select (select readings from hot) -> {key}::text as r) h where h.r is not null"
+        )
+        newest = f"{known} union all {hot} order by time desc, batch desc limit 1"
+        rows: Callable[[Binding], str] = lambda binding: newest if binding.hot else known  # noqa: E731
+        return [["coalesce((select ", *made, " from (", rows, f") {it}), 'null')"]]
+
+    @_value.register
+    def _(self, mapping: m.Pages, selected: _Selected) -> list[Part]:
+        it = self._alias()
+        on: Sql = [f" and {mapping.on.format(row=selected.row, it=it)}"]
+        return self._connection(selected, mapping, on, "", it)
+
+    def _connection(self, selected: _Selected, pages: m.Pages, where: Sql, join: str, it: str) -> list[Part]:
+        """A page: without pageInfo just its nodes, with it the rows are ranked and one more is fetched."""
+        type_: GraphQLObjectType = selected.named
+        grouped = self._collect(type_, selected.details)
+        source: Sql = [f" from {pages.model._meta.db_table} {it} {join.format(it=it)} where true", *where]
+        source += _seen(pages.model, it)
+        ranked = any(details[0].node.name.value == "pageInfo" for details in grouped.values())
+        rows, page = self._rows(selected, pages, source, it, more=ranked), self._alias()
+
+        def value(details: FieldDetailsList) -> list[Part]:
+            name = details[0].node.name.value
+            if name == "__typename":
+                return [json_text(type_.name)]
+            if name == "totalCount":
+                return [["(select count(*)", *source, ")"]]
+            inner = _Selected(type_.fields[name], details, page)
+            if name == "pageInfo":
+                return self._page_info(inner, selected, pages)
+            made = concat(self._object(inner.named, details, page))
+            if not ranked:
+                return [Text("["), _text(["(select string_agg(", *made, ", ',') from ", *rows, f" {page})"]), Text("]")]
+            shown: Sql = [f", ',' order by {page}.page_rank) filter (where {page}.page_rank <= ", _first(selected), ")"]
+            return [Text("["), _text(["string_agg(", *made, *shown]), Text("]")]
+
+        parts = self._members(grouped, value)
+        if not ranked:
+            return [*parts, _checked(selected, pages)]
+        step = "desc" if pages.descending else "asc"
+        rank = f"row_number() over (order by r.page_key {step}, r.id {step})"
+        numbered: Sql = [f"(select r.*, {rank} as page_rank from ", *rows, " r)"]  # noqa: S608
+        # `having` makes it one row whether or not anything selected of the page is an aggregate.
+        return [["(select ", *concat(parts), " from ", *numbered, f" {page} having true)"]]
+
+    def _rows(self, selected: _Selected, pages: m.Pages, source: Sql, it: str, *, more: bool) -> Sql:
+        value, step = pages.value.format(it=it), "desc" if pages.descending else "asc"
+        extra = 1 if more else 0
+
+        def after(binding: Binding) -> str:
+            found = _place(selected, pages, binding)
+            if found is None:
+                return ""
+            key, pk = found
+            return f" and ({value}, {it}.id) {'<' if pages.descending else '>'} ({binding.put(key)}, {binding.put(pk)})"
+
+        columns = f"{it}.*, {value} as page_key"
+        order = f" order by {value} {step}, {it}.id {step} limit "
+        return [f"(select {columns}", *source, after, order, _first(selected, extra), ")"]
+
+    def _page_info(self, info: _Selected, selected: _Selected, pages: m.Pages) -> list[Part]:
+        page, first = info.row, _first(selected)
+
+        def value(details: FieldDetailsList) -> list[Part]:
+            name = details[0].node.name.value
+            if name == "__typename":
+                return [json_text("PageInfo")]
+            if name == "hasNextPage":
+                return [["(count(*) > ", first, ")::text"]]
+            # The last row of the page is the one of the highest rank that is shown.
+            place = cursor(pages.order, f"{page}.page_key", f"{page}.id")
+            ordered: Sql = [f"(array_agg({place} order by {page}.page_rank))[least(count(*), ", first, ")]"]
+            return [["coalesce(", *ordered, ", 'null')"]]
+
+        return self._members(self._collect(info.named, info.details), value)
+
+
+def _first(selected: _Selected, extra: int = 0) -> Callable[[Binding], str]:
+    # Checked and whole: as text it leaves the planner of PostgreSQL a number to reckon with.
+    return lambda binding: str(check_first(int(selected.arguments(binding)["first"])) + extra)
+
+
+def _place(selected: _Selected, pages: m.Pages, binding: Binding) -> Key | None:
+    text = selected.arguments(binding).get("after")
+    return None if text is None else parse_cursor(pages.order, text)
+
+
+def _checked(selected: _Selected, pages: m.Pages) -> Sql:
+    """Nothing, but a bad argument is refused even where the selection needs no page."""
+
+    def check(binding: Binding) -> str:
+        check_first(int(selected.arguments(binding)["first"]))
+        _place(selected, pages, binding)
+        return "''"
+
+    return [check]
+
+
+def _conditions(selected: _Selected, where: m.Where | None, it: str) -> Sql:
+    if where is None:
+        return []
+
+    def condition(binding: Binding) -> str:
+        text = where(selected.arguments(binding), it, binding.put)
+        return f" and {text}" if text else ""
+
+    return [condition]
+
+
+def _seen(model: Any, it: str) -> Sql:
+    """Row permission: every asset of a plan, and with it all that hangs on it, is one that may be seen."""
+    if model is not Asset:
+        return []
+    return [lambda binding: f" and {it}.id in (select id from visible)" if binding.restricted else ""]  # noqa: S608
+
+
+def _from(mapping: m.One | m.Each, row: str, it: str) -> Sql:
+    on = mapping.on.format(row=row, it=it)
+    return [f" from {mapping.model._meta.db_table} {it} where {on}", *_seen(mapping.model, it)]
+
+
+def _text(expression: Sql) -> Sql:
+    return ["coalesce(", *expression, ", '')"]
+
+
+def _shape(type_: GraphQLObjectType, grouped: GroupedFieldSet) -> Any:
+    """What tells two selections of one interface apart: the nodes, and how their fields are said."""
+    members: list[Any] = []
+    for name, details in grouped.items():
+        field = details[0].node.name.value
+        said = None if field == "__typename" else mapping_of(type_.fields[field])
+        members.append((name, tuple(id(each.node) for each in details), said))
+    return tuple(members)

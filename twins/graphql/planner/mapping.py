@@ -1,0 +1,133 @@
+"""How a field is said in SQL. In the templates `{row}` is the row of the object, `{it}` a row that belongs to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Model
+
+from twins.graphql.ids import Kind, Order
+
+METADATA = "sql"
+
+Bind = Callable[[Any], str]
+"""Takes a parameter and gives its placeholder."""
+Where = Callable[[Mapping[str, Any], str, Bind], str]
+"""Condition on a row (its alias is the second argument) from the arguments of a field; raises GraphQLError."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the row, or an expression; how it is written follows from the GraphQL type of the field."""
+
+    name: str = ""
+    expression: str = ""
+
+    @property
+    def template(self) -> str:
+        return self.expression or f"{{row}}.{self.name}"
+
+
+@dataclass(frozen=True)
+class GlobalId:
+    """The opaque id of the row."""
+
+    kind: Kind
+    column: str = "id"
+
+
+@dataclass(frozen=True)
+class Same:
+    """An object made of columns of the same row; null unless `present` holds."""
+
+    present: str = ""
+
+
+@dataclass(frozen=True)
+class One:
+    """The row of another table that belongs to this one, or null."""
+
+    model: type[Model]
+    on: str
+
+
+@dataclass(frozen=True)
+class Each:
+    """A short list of rows of another table, all of them."""
+
+    model: type[Model]
+    on: str
+    order: str
+
+
+@dataclass(frozen=True)
+class Trail:
+    """A list of texts: a column of each row that belongs to this one, and of the row itself at the end."""
+
+    each: Each
+    column: str
+
+
+@dataclass(frozen=True)
+class Elements:
+    """The objects of a JSON list in a column; their fields are keys."""
+
+    column: str
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of an object in a JSON list."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Latest:
+    """The newest reading of a sensor: of the compacted ones in a table, of the hot tail given to the statement."""
+
+    model: type[Model]
+
+
+@dataclass(frozen=True)
+class Pages:
+    """A connection: a page of rows of another table in a total order. `value` is the ordering expression."""
+
+    model: type[Model]
+    on: str
+    order: Order
+    value: str
+    descending: bool = False
+
+
+@dataclass(frozen=True)
+class RootPages:
+    """A connection at the root. `join` follows the table, `where` may narrow it by the arguments."""
+
+    pages: Pages
+    join: str = ""
+    where: Where | None = None
+
+
+@dataclass(frozen=True)
+class RootRow:
+    """One row at the root. Two rows that satisfy the condition are for ordinary execution to judge."""
+
+    model: type[Model]
+    where: Where
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """The concrete types of an interface and the column that tells which one a row is."""
+
+    column: str
+    values: Mapping[str, str]
+    """Stored value by the name of the type."""
+
+
+def sql(mapping: object) -> dict[str, object]:
+    """Metadata of a Strawberry field that says how the field is said in SQL."""
+    return {METADATA: mapping}
