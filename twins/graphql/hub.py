@@ -13,7 +13,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Hashable, Iterable, Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
@@ -33,6 +33,8 @@ QUEUE = 16
 """Answers that wait for one subscriber; one more, and only the keys are remembered."""
 SWEEP = 30.0
 """Seconds between two looks at the state itself, for messages that Redis lost."""
+RETRY = 1.0
+"""Seconds until what failed is tried again."""
 
 _FIRST_BACKOFF, _LAST_BACKOFF = 0.1, 5.0
 _log = logging.getLogger(__name__)
@@ -98,12 +100,8 @@ class Subscriber:
             self._frames.clear()
         self._wake.set()
 
-    def owe(self, keys: Keys | None = None) -> None:
-        """Promise the newest state of these keys, or of all."""
-        if keys is None:
-            self.everything = True
-        else:
-            self.owed |= keys
+    def wake(self) -> None:
+        """Look again at the stream."""
         self._wake.set()
 
     async def answers(self) -> AsyncGenerator[Answer, None]:
@@ -123,20 +121,19 @@ class Subscriber:
                 await self._wake.wait()
 
     async def _catch_up(self) -> AsyncGenerator[Answer, None]:
-        keys = self.stream.all_keys() if self.everything else set(self.owed)
-        first, self.everything = self.everything, False
+        everything, keys = self.everything, set(self.owed)
+        self.everything = False
         self.owed.clear()
         self._frames.clear()
         # Answers worked out from an earlier state are not for this subscriber any more.
         self.version = self.stream.next_version()
-        if not keys and not first:
-            return
-        async for answer in self.stream.render_now(keys):
-            if answer.failed:
-                self.owed |= keys
-                await asyncio.sleep(1)
-            else:
-                yield answer
+        answer = await self.stream.render_now(None if everything else keys)
+        if answer.failed:
+            self.everything |= everything
+            self.owed |= keys
+            await asyncio.sleep(RETRY)
+        else:
+            yield answer
 
 
 class _Snapshot:
@@ -157,7 +154,9 @@ class Stream:
         self._version = 0
         self._topic: Topic | None = None
         self._dirty: Keys = set()
-        self._stale = False
+        self._stale = self._resend = self._failed = False
+        self._changes = 0
+        self._whole: tuple[int, Answer] | None = None
         self._wake = asyncio.Event()
         self._frame: tuple[int, frozenset[Key], list[Subscriber]] = (0, frozenset(), [])
         self.subscribers: set[Subscriber] = set()
@@ -169,28 +168,38 @@ class Stream:
         self._version += 1
         return self._version
 
-    def all_keys(self) -> Keys:
-        """Every key that has a state."""
-        return self._topic.keys() if self._topic else set()
-
     def take(self, event: Mapping[str, Any]) -> None:
         """An event came in."""
-        if self._topic is not None and (changed := self._topic.take(event)):
+        if self._topic is not None:
+            self._note(self._topic.take(event))
+
+    def _note(self, changed: Keys) -> None:
+        if changed:
+            self._changes += 1
             self._dirty |= changed
             self._wake.set()
 
     def refresh(self, *, everything: bool) -> None:
         """Look at the state itself: events may have been lost. `everything`: tell all of it, changed or not."""
         self._stale = True
-        if everything:
-            for subscriber in self.subscribers:
-                subscriber.everything = True
+        self._resend |= everything
         self._wake.set()
 
-    def render_now(self, keys: Keys) -> AsyncGenerator[Answer, None]:
-        """The answer for these keys' state now, outside the shared execution."""
+    async def render_now(self, keys: Keys | None) -> Answer:
+        """The answer for the state of these keys, or of all, at the moment of the call, apart from the shared one."""
         assert self._topic is not None
-        return self._render(_Snapshot(self._topic.state(keys)))
+        changes = self._changes
+        # Many who join at once get the same whole.
+        if keys is None and self._whole is not None and self._whole[0] == changes:
+            return self._whole[1]
+        snapshot = _Snapshot(self._topic.state(self._topic.keys() if keys is None else keys))
+        answer = Answer("", failed=True)
+        async with aclosing(self._render(snapshot)) as answers:
+            async for found in answers:
+                answer = found
+        if keys is None and not answer.failed:
+            self._whole = (changes, answer)
+        return answer
 
     async def run(self) -> None:
         """The shared execution; ends when it is refused or cancelled."""
@@ -200,7 +209,7 @@ class Stream:
                     self._deliver(answer)
             except Exception:
                 _log.exception("a live stream failed; it starts again")
-            await asyncio.sleep(0 if self.refusal else 1)
+            await asyncio.sleep(0 if self.refusal else RETRY)
 
     def _deliver(self, answer: Answer) -> None:
         version, keys, subscribers = self._frame
@@ -208,11 +217,11 @@ class Stream:
             self.refusal = replace(answer, refused=True)
             self.ready.set()
             for subscriber in self.subscribers:
-                subscriber.owe()
+                subscriber.wake()
         elif answer.failed:
             _log.warning("an answer of a live stream failed and is tried again: %s", answer.payload[:500])
-            for subscriber in subscribers:
-                subscriber.owe(set(keys))
+            self._failed = True
+            self._note(set(keys))
         else:
             frame = _Frame(version, answer.payload, keys)
             for subscriber in subscribers:
@@ -220,7 +229,9 @@ class Stream:
 
     async def updates(self, topic: Topic) -> AsyncGenerator[list[Any], None]:
         """What changed since the last tick, for the shared execution (see Feed)."""
-        await topic.load()
+        found = await topic.load()
+        if self._topic is not None:
+            self._note(found)  # begun again: what happened in between was not told
         self._topic = topic
         self.ready.set()
         while True:
@@ -230,23 +241,23 @@ class Stream:
                 await self._reload(topic)
             if self._dirty:
                 keys, self._dirty = frozenset(self._dirty), set()
+                self._failed = False
                 self._frame = (self.next_version(), keys, list(self.subscribers))
                 yield topic.state(keys)
-                await asyncio.sleep(TICK)
+                await asyncio.sleep(RETRY if self._failed else TICK)
 
     async def _reload(self, topic: Topic) -> None:
+        self._stale = False
         try:
-            self._stale = False
-            self._dirty |= await topic.load()
+            self._note(await topic.load())
+            if self._resend:
+                self._resend = False
+                self._note(topic.keys())
         except Exception as error:
-            _log.warning("the state of a live stream cannot be read now (%s); tried again in a second", error)
+            _log.warning("the state of a live stream cannot be read now, and is tried again: %s", error)
             self._stale = True
-            await asyncio.sleep(1)
+            await asyncio.sleep(RETRY)
             self._wake.set()
-            return
-        for subscriber in self.subscribers:
-            if subscriber.everything:
-                subscriber.owe()
 
 
 class Hub:

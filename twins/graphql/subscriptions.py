@@ -164,7 +164,9 @@ class _ReadingsTopic:
     def _read(self) -> tuple[dict[int, SensorRow], Mapping[int, Any]]:
         rows = watched_sensors(uuids=self._uuids, assets=self._assets, visible=self._visible, limit=MAX_WATCHED + 1)
         sensors = {row.pk: row for row in _bounded(rows)}
-        if missing := set(self._uuids or ()) - {row.uuid for row in rows}:
+        missing = set(self._uuids or ()) - {row.uuid for row in rows}
+        # One that is deleted later is only watched no more.
+        if missing and not self._sensors:
             raise GraphQLError(f"There is no sensor {min(map(str, missing))}.")
         return sensors, latest_readings(sensors)
 
