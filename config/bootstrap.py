@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements.lock"
 TEST_SECTION = "# --- only what the tests need ---"
 """The line of the lock behind which the second section stands."""
+_VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"  # packages are built for these two numbers
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)\s*(;)?", re.MULTILINE)
 
 
@@ -112,7 +113,7 @@ class Environment:
     def _facts(self, tests: bool) -> dict[str, str | bool]:
         return {
             "lock": hashlib.sha256(self._lock.encode()).hexdigest(),
-            "python": platform.python_version(),
+            "python": _VERSION,
             "tests": tests,
         }
 
@@ -137,14 +138,21 @@ class Environment:
         self._marker.write_text(json.dumps(self._facts(tests)))
 
     def _make_venv(self) -> None:
-        """A virtual environment of this Python with pip; one that is broken off or of another Python is replaced."""
-        if self._is_running_here() or (not self._started.exists() and self._has_pip()):
+        """A virtual environment of this Python with pip; what this command left broken or of another Python goes."""
+        if self._is_running_here():
             return
-        if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
-            version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+        found = self._version()
+        if found == _VERSION and not self._started.exists():
+            return
+        if found and not self._marker.exists() and not self._started.exists():
             sys.exit(
-                f"Python {version} cannot make virtual environments here: install the package python{version}-venv "
-                f"(Debian and Ubuntu: apt install python{version}-venv, or python3-venv) and start again."
+                f"{self.folder} belongs to Python {found} and was not made by this command: remove it, or start with "
+                f"python{found}."
+            )
+        if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
+            sys.exit(
+                f"Python {_VERSION} cannot make virtual environments here: install the package python{_VERSION}-venv "
+                f"(Debian and Ubuntu: apt install python{_VERSION}-venv, or python3-venv) and start again."
             )
         _say(f"Making {self.folder.name} with Python {platform.python_version()} ...")
         command = [sys.executable, "-m", "venv", "--clear", str(self.folder)]
@@ -152,13 +160,14 @@ class Environment:
         if done.returncode:
             sys.exit(f"The virtual environment {self.folder} could not be made:\n{_tail(done.stdout + done.stderr)}")
 
-    def _has_pip(self) -> bool:
-        question = "import platform, pip; print(platform.python_version())"
+    def _version(self) -> str | None:
+        """Major and minor version of the environment's Python; None when it does not run or has no pip."""
+        question = "import sys, pip; print('%d.%d' % sys.version_info[:2])"
         try:
             done = subprocess.run([self.python, "-c", question], capture_output=True, text=True, check=False)
         except OSError:
-            return False
-        return done.stdout.strip() == platform.python_version()
+            return None
+        return done.stdout.strip() or None
 
     def _pip_install(self, section: str) -> None:
         total = len({name for name, _, _ in _PIN.findall(section)})
@@ -170,6 +179,7 @@ class Environment:
             command += ["--disable-pip-version-check", "--progress-bar=off", "-r", file.name]
             status, tail = _follow(command, total)
         if status:
+            self._started.unlink()  # pip ended in order and took back what it had begun
             sys.exit(
                 f"pip could not install {LOCK.name} (status {status}). Its last lines:\n{tail}\n"
                 "Nothing is broken: start again when the reason is gone, it goes on from here."
