@@ -24,7 +24,7 @@ from channels.db import database_sync_to_async
 from django.conf import settings as django_settings
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, close_old_connections
 from graphql import GraphQLError, get_operation_ast, parse
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.types.execution import PreExecutionError
@@ -219,6 +219,8 @@ async def _answers(operation: Operation, principal: Principal) -> AsyncGenerator
             async for answer in answers:
                 yield answer
         return
+    # No request begins or ends here, so nothing else drops a connection that the database has closed.
+    await database_sync_to_async(close_old_connections)()
     try:
         result = await schema.execute(
             operation.query,

@@ -1,0 +1,67 @@
+"""A database that is away: whoever sends is told to come again, at every door, and no door breaks."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import websockets
+
+ROOT = Path(__file__).resolve().parents[3]
+TOKEN = {"Authorization": "Bearer twins_" + "A" * 43}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Host and port of a server whose database does not answer."""
+    with socket.socket() as chosen:
+        chosen.bind(("127.0.0.1", 0))
+        port = chosen.getsockname()[1]
+    folder = tmp_path_factory.mktemp("outage")
+    environment = {**os.environ, "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing", "TWINS_DATA": str(folder)}
+    command = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--lifespan", "off", "--port", str(port)]
+    with (folder / "log").open("w") as log:
+        child = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+        try:
+            for _ in range(300):
+                with socket.socket() as probe:
+                    if probe.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                assert child.poll() is None, (folder / "log").read_text()
+                time.sleep(0.1)
+            yield f"127.0.0.1:{port}"
+        finally:
+            child.terminate()
+            child.wait(20)
+
+
+@pytest.mark.parametrize(
+    ("path", "content"), [("/ingest", [{"sensor": "x"}]), ("/graphql/", {"query": "{ __typename }"})]
+)
+def test_a_request_is_put_off(place: str, path: str, content: object) -> None:
+    answer = httpx.post(f"http://{place}{path}", json=content, headers=TOKEN)
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) > 0
+    message = answer.json()["errors"][0]["message"]
+    assert "send the request again" in message
+    assert "127.0.0.1" not in message
+
+
+def test_a_socket_is_put_off(place: str) -> None:
+    async def story() -> None:
+        protocol = websockets.Subprotocol("graphql-transport-ws")
+        async with websockets.connect(f"ws://{place}/graphql/", subprotocols=[protocol]) as live:
+            await live.send(json.dumps({"type": "connection_init", "payload": TOKEN}))
+            await asyncio.wait_for(live.wait_closed(), 10)
+            assert live.close_code == 1013
+
+    asyncio.run(story())
