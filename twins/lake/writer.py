@@ -43,7 +43,7 @@ def write_file(root: Path, path: str, readings: pa.Table, *, level: int) -> File
     """
     data = _encode(readings, compression_level=1 if level == 0 else 3)
     target = root / temporary_path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    _make_directory(target.parent)
     _write_and_sync(target, data)
     sensor, time, batch = (column(readings, name) for name in ("sensor", "time", "batch"))
     return FileFacts(
@@ -91,7 +91,7 @@ def publish(root: Path, paths: Iterable[str], *, step: Callable[[str], None] = l
 def write_synced(root: Path, path: str, data: bytes) -> None:
     """Write one file under its final name, of which nothing knows yet, and sync it and its directories."""
     target = root / path
-    target.parent.mkdir(parents=True, exist_ok=True)
+    _make_directory(target.parent)
     _write_and_sync(target, data)
     for directory in PurePosixPath(path).parents:
         _sync_directory(root / directory)
@@ -116,6 +116,13 @@ def list_files(root: Path) -> Iterator[str]:
         for directory, _, names in os.walk(root / top):
             for name in names:
                 yield (Path(directory) / name).relative_to(root).as_posix()
+
+
+def _make_directory(directory: Path) -> None:
+    if not directory.is_dir():
+        _make_directory(directory.parent)
+        directory.mkdir(exist_ok=True)
+        _sync_directory(directory.parent)
 
 
 def _write_and_sync(target: Path, data: bytes | memoryview) -> None:
