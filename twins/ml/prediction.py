@@ -18,6 +18,8 @@ from twins.ml.rows import featurise, normalise, pick_rows
 _FRESH_INTERVALS = 3.0
 _FRESH_ROWS = 3
 """Rows of the features within which an input without a declared interval must have been read."""
+_BEYOND = 0.9
+"""Share of the horizon from which on `more than this` is the answer: a mean of capped lives never reaches the cap."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def _predict(
         Prediction(
             health=float(100 * middle[i] / model.horizon * (1 - failing[i, 0])),
             life_left=(float(low[i]), float(middle[i]), float(high[i])),
-            beyond_horizon=bool(high[i] >= model.horizon and middle[i] >= _beyond(model)),
+            beyond_horizon=bool(middle[i] >= _BEYOND * model.horizon),
             probabilities=[(h, float(p)) for h, p in zip(model.horizons, failing[i], strict=True)],
             drivers=drivers[i],
             coverage=coverage(model, life, rows_, now),
@@ -113,8 +115,3 @@ def _failing(model: FleetModel, columns: Floats) -> Floats:
         for booster, calibration in zip(model.failure, model.calibration, strict=True)
     ]
     return np.maximum.accumulate(np.column_stack(said), axis=1)
-
-
-def _beyond(model: FleetModel) -> float:
-    """Predicted level from which on the horizon is the better answer: errors reach it half of the time."""
-    return 0.95 * model.horizon
