@@ -12,10 +12,12 @@ from strawberry.schema.config import StrawberryConfig
 
 from twins.graphql.errors import ClientErrors
 from twins.graphql.limits import Limits
+from twins.graphql.planner.executor import PlannedExecutor
 from twins.graphql.queries import Query
 from twins.graphql.scalars import SCALARS
 from twins.graphql.subscriptions import Subscription
 from twins.graphql.types import PartTwin, ProductTwin, SystemTwin
+from twins.graphql.types.twin import TWIN_KINDS
 
 
 class Schema(strawberry.Schema):
@@ -25,11 +27,18 @@ class Schema(strawberry.Schema):
         """Nothing: see ClientErrors."""
 
 
+class Executor(PlannedExecutor):
+    """Plans twins."""
+
+    kinds = {"Twin": TWIN_KINDS}
+
+
 schema = Schema(
     query=Query,
     subscription=Subscription,
     types=[SystemTwin, ProductTwin, PartTwin],
     extensions=[Limits, ClientErrors],
+    execution_context_class=Executor,
     config=StrawberryConfig(scalar_map=SCALARS),
 )
 

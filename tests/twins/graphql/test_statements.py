@@ -35,9 +35,12 @@ def _tree(make: Any, products: int, parts: int) -> None:
     )
 
 
-@pytest.mark.parametrize(("query", "statements"), [(NESTED, 11), (UPWARDS, 2)])
+@pytest.mark.parametrize(
+    ("query", "splice", "statements"),
+    [(NESTED, False, 11), (NESTED, True, 2), (UPWARDS, False, 2), (UPWARDS, True, 1)],
+)
 def test_ten_and_a_thousand_parts_take_the_same_number_of_statements(
-    ask: Any, make: Any, query: str, statements: int
+    ask: Any, make: Any, query: str, splice: bool, statements: int
 ) -> None:
     counts = []
     for products, parts in ((2, 5), (20, 50)):
@@ -47,7 +50,7 @@ def test_ten_and_a_thousand_parts_take_the_same_number_of_statements(
             Asset.objects.filter(level=level).update(root=None) and Asset.objects.filter(level=level).delete()
         _tree(make, products, parts)
         with CaptureQueriesContext(connection) as captured:
-            answer = ask(query)
+            answer = ask(query, splice=splice)
         assert not answer.errors, answer.errors
         counts.append(len(captured))
     assert counts == [statements, statements]

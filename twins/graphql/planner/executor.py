@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import orjson
@@ -129,8 +130,10 @@ class PlannedExecutor(StrawberryGraphQLCoreExecutionContext):
         # The operation is kept with its plans, so that its id cannot belong to another one.
         if plans is None or plans.operation is not self.operation:
             plans = kept[key] = _Plans(self.operation, self.fragments)
-            while len(kept) > PLANS_KEPT:
-                kept.popitem(last=False)
+            if len(kept) > PLANS_KEPT:
+                # Threads may meet here under WSGI; that one of them finds nothing to drop is fine.
+                with suppress(KeyError):
+                    kept.popitem(last=False)
         return plans
 
     def _compile(self, parent_type: Any, details: Any) -> Plan | None:
