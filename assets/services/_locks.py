@@ -1,10 +1,10 @@
-"""Who may change the shape of a tree: one mover at a time, or any number of creators."""
+"""Who may change what at one time. Locks are taken in one order: trees, then assets, then items, each by id."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from django.db import connection
+from django.db import connection, models
 
 from assets.models import Asset
 
@@ -20,6 +20,12 @@ def lock_trees(asset_ids: Iterable[int], *, shared: bool) -> None:
     while missing := _roots_of(wanted) - held:
         _lock(sorted(missing), shared=shared)
         held |= missing
+
+
+def hold_rows(model: type[models.Model], keys: Iterable[int]) -> None:
+    """Hold rows until the transaction ends; who only refers to them does not wait."""
+    rows = model._default_manager.select_for_update(no_key=True).filter(pk__in=set(keys))
+    list(rows.order_by("pk").values_list("pk"))
 
 
 def _roots_of(asset_ids: list[int]) -> set[int]:

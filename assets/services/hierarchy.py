@@ -151,6 +151,9 @@ def _check_place(moved: Asset, place: Asset) -> None:
 def _rebuild_paths(moved: Asset, place: Asset | None) -> None:
     """Hang the subtree of `moved` below `place`: one statement sets parent, root and path of all of it."""
     above, root = (place.path, place.root_id) if place else ([], moved.pk)
+    # UPDATE locks rows in no order, and who installs items holds assets in the order of their ids.
+    subtree = Asset.objects.subtree_of([moved.pk]).order_by("pk")
+    list(subtree.select_for_update(no_key=True).values_list("pk"))
     table = connection.ops.quote_name(Asset._meta.db_table)
     with connection.cursor() as cursor:
         cursor.execute(

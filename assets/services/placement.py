@@ -13,6 +13,7 @@ from django.db.models import Q
 from assets import signals
 from assets.exceptions import AlreadyOccupied, AssetsError, InvalidValue, NotInstalled
 from assets.models import Asset, Installation, Item
+from assets.services._locks import hold_rows
 from assets.services._rules import all_or_nothing, broken_constraint, check_fields, tell
 
 _OVERLAPS = {"installation_one_item_at_a_place", "installation_one_place_of_an_item"}
@@ -40,6 +41,9 @@ def install_items(*, installations: Sequence[NewInstallation]) -> list[Installat
     try:
         with all_or_nothing():
             check_fields(rows)
+            # Else two who want the same thing meet at the exclusion constraint, which ends in a deadlock.
+            hold_rows(Asset, (row.asset_id for row in rows))
+            hold_rows(Item, (row.item_id for row in rows))
             created = Installation.objects.bulk_create(rows)
             tell(signals.item_installed, Installation, (row.asset_id for row in created))
     except AssetsError as error:
@@ -94,16 +98,9 @@ def _words(row: Installation) -> str:
 
 def remove_item(*, asset: Asset, at: datetime, reason: str) -> Installation:
     """End the installation that is open at `asset`; raises NotInstalled when none is open since before `at`."""
-    if at.tzinfo is None:
-        raise InvalidValue(f"at: {at.isoformat()} has no time zone: give an aware time.")
     with all_or_nothing():
-        open_ones = Installation.objects.select_for_update(of=("self",)).select_related("item")
-        found = open_ones.filter(asset=asset, period__upper_inf=True, period__startswith__lt=at).first()
-        if found is None:
-            raise NotInstalled(
-                f"Nothing is installed at {asset.tag!r} that could be removed at {at.isoformat()}: "
-                "choose a later time or another asset."
-            )
+        found = _open_installation(asset, at)
+        hold_rows(Item, [found.item_id])
         found.period = DateTimeTZRange(found.period.lower, at, "[)")
         found.removal_reason = reason
         found.save(update_fields=["period", "removal_reason"])
@@ -114,5 +111,20 @@ def remove_item(*, asset: Asset, at: datetime, reason: str) -> Installation:
 def replace_item(*, asset: Asset, item: Item, at: datetime, reason: str) -> Installation:
     """Take out what is installed at `asset` and put `item` there from `at` on; both happen or neither."""
     with all_or_nothing():
+        hold_rows(Item, [_open_installation(asset, at).item_id, item.pk])
         remove_item(asset=asset, at=at, reason=reason)
         return install_items(installations=[NewInstallation(asset=asset, item=item, start=at)])[0]
+
+
+def _open_installation(asset: Asset, at: datetime) -> Installation:
+    """What has been installed at `asset` since before `at`; nobody else changes it until the transaction ends."""
+    if at.tzinfo is None:
+        raise InvalidValue(f"at: {at.isoformat()} has no time zone: give an aware time.")
+    hold_rows(Asset, [asset.pk])
+    found = Installation.objects.filter(asset=asset, period__upper_inf=True, period__startswith__lt=at).first()
+    if found is None:
+        raise NotInstalled(
+            f"Nothing is installed at {asset.tag!r} that could be removed at {at.isoformat()}: "
+            "choose a later time or another asset."
+        )
+    return found

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,8 +13,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assets.exceptions import AssetsError
-from assets.models import Asset
-from assets.services import NewAsset, change_asset, create_assets, move_asset
+from assets.models import Asset, Design, Installation, Item
+from assets.services import (
+    NewAsset,
+    NewInstallation,
+    change_asset,
+    create_assets,
+    create_items,
+    install_items,
+    move_asset,
+    replace_item,
+)
 
 Step = tuple[str, str, str | None, str]
 LEVELS = ["system", "product", "part"]
@@ -104,6 +115,7 @@ def test_the_register_agrees_with_a_plain_tree(db: None, creates: tuple[Step, ..
 def _at_once(calls: list[Any]) -> list[bool]:
     """Run each call in a thread and connection of its own, all starting together; True where it was not refused."""
     gate, done = threading.Barrier(len(calls)), [False] * len(calls)
+    crashes: list[BaseException] = []
 
     def run(index: int) -> None:
         try:
@@ -112,6 +124,8 @@ def _at_once(calls: list[Any]) -> list[bool]:
             done[index] = True
         except AssetsError:
             pass
+        except BaseException as error:
+            crashes.append(error)
         finally:
             connection.close()
 
@@ -120,6 +134,7 @@ def _at_once(calls: list[Any]) -> list[bool]:
         thread.start()
     for thread in threads:
         thread.join(30)
+    assert crashes == []
     return done
 
 
@@ -160,3 +175,45 @@ def test_of_two_creators_of_one_tag_one_is_refused() -> None:
     done = _at_once([lambda: create_assets(rows=[row], under=top) for _ in range(4)])
     assert sorted(done) == [False, False, False, True]
     assert Asset.objects.filter(tag="X").count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("attempt", range(5))
+def test_of_many_who_install_one_item_at_once_one_succeeds(attempt: int, design: Design) -> None:
+    places = list(create_assets(rows=[NewAsset(tag=f"P{n}", name="p", level="part") for n in range(8)]).values())
+    things = create_items(items=[Item(design=design, serial_number=f"S{n}") for n in range(2)])
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def install(place: Asset, order: int) -> list[Installation]:
+        spare = NewInstallation(asset=place, item=things[1], start=start, end=start + timedelta(days=1))
+        wishes = [NewInstallation(asset=place, item=things[0], start=start + timedelta(days=2)), spare]
+        return install_items(installations=wishes[::order])
+
+    calls = [partial(install, place, order) for place, order in zip(places, (1, -1) * 4, strict=True)]
+    assert sorted(_at_once(calls)) == [False] * 7 + [True]
+    assert Installation.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("attempt", range(3))
+def test_replacements_moves_and_installations_at_once_do_not_block_each_other(attempt: int, design: Design) -> None:
+    rows = [NewAsset(tag="A", name="a", level="system"), NewAsset(tag="B", name="b", level="system", parent="A")]
+    rows += [NewAsset(tag=f"P{n}", name="p", level="part", parent="B") for n in range(4)]
+    tree = create_assets(rows=rows)
+    places = [tree[f"P{n}"] for n in range(4)]
+    things = create_items(items=[Item(design=design, serial_number=f"S{n}") for n in range(6)])
+    start, later = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
+    wishes = [NewInstallation(asset=places[n], item=things[n], start=start) for n in range(2)]
+    install_items(installations=wishes)
+    free = [NewInstallation(asset=places[n], item=things[n + 2], start=start) for n in (2, 3)]
+    done = _at_once(
+        [
+            partial(replace_item, asset=places[0], item=things[2], at=later, reason="worn"),
+            partial(replace_item, asset=places[0], item=things[3], at=later, reason="worn"),
+            partial(install_items, installations=free),
+            partial(move_asset, asset=tree["B"], parent=None),
+            partial(install_items, installations=free[::-1]),
+        ]
+    )
+    assert (sorted(done[:2]), sorted([done[2], done[4]]), done[3]) == ([False, True], [False, True], True)
+    assert Installation.objects.count() == 5
