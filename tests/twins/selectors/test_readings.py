@@ -45,9 +45,7 @@ def test_a_window_holds_its_start_and_not_its_end(sensor_keys, accept, scanned, 
     chosen = sensor_keys[1:4:2]
 
     assert scanned(chosen, **window) == [
-        row
-        for row in rows
-        if row[0] in chosen and window.get("start", T0) <= row[1] < window.get("end", T0 + 99 * S)
+        row for row in rows if row[0] in chosen and window.get("start", T0) <= row[1] < window.get("end", T0 + 99 * S)
     ]
 
 
