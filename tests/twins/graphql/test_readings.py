@@ -62,7 +62,7 @@ def test_series_of_all_sensors_are_one_scan_and_keep_their_peaks(make: Any, requ
         thin: series(from: "2026-03-01T13:00:00+01:00", points: 10) { count thinned readings { time value } }
         same: series(from: "2026-03-01T12:00:00Z", points: 10) { count }
         few: series(from: "2026-03-01T12:49:00Z", to: "2026-03-01T12:51:00Z") { count thinned readings { value } }
-        none: series(last: "PT1H") { count } } } } }"""
+        none: series(last: "PT1H") { count } ever: series(last: "P999999W") { count } } } } }"""
     a, b, c = ask(query)["twin"]["sensors"]["nodes"]
     assert a == b
     assert (a["thin"]["count"], a["thin"]["thinned"], a["same"]["count"]) == (100, True, 100)
@@ -72,5 +72,6 @@ def test_series_of_all_sensors_are_one_scan_and_keep_their_peaks(make: Any, requ
     assert sorted(reading["time"] for reading in a["thin"]["readings"]) == [r["time"] for r in a["thin"]["readings"]]
     assert a["few"] == {"count": 2, "thinned": False, "readings": [{"value": 1.0}, {"value": 99.0}]}
     assert c["thin"] == {"count": 0, "thinned": False, "readings": []}
-    assert len(scans) == 3
+    assert (a["ever"], c["ever"]) == ({"count": 100}, {"count": 0})
+    assert len(scans) == 4
     assert all(len(given["sensors"]) == 3 for given in scans)

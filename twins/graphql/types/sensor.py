@@ -17,6 +17,7 @@ from twins.graphql.planner import Column, GlobalId, Latest, Pages, sql
 from twins.graphql.scalars import finite
 from twins.graphql.types.connection import Listing
 from twins.graphql.types.register import Node, own_id
+from twins.lake import EPOCH
 from twins.models import LatestReading
 
 strawberry.enum(SensorRole, name="SensorRole", description="What a sensor is for.")
@@ -108,7 +109,8 @@ def _window(
     if (start is None) == (last is None) or (last is not None and end is not None):
         raise GraphQLError("series needs a window: either from (and to), or last.")
     if last is not None:
-        return now - last, None
+        # Before the first reading that can be accepted there is nothing to find, and dates come to their end.
+        return max(EPOCH, now - min(last, now - EPOCH)), None
     assert start is not None
     if end is not None and end < start:
         raise GraphQLError("series ends before it starts: exchange from and to.")
