@@ -32,8 +32,8 @@ __all__ = ["Sweep", "compact_crowded_days", "compact_day", "compact_due", "compa
 
 Step = Callable[[str], None]
 
-ROUND_ROWS = 6_000_000
-"""Readings taken from the hot tail at a time: bounds memory to some 300 MB, and is enough that a history of years
+ROUND_ROWS = 3_000_000
+"""Readings taken from the hot tail at a time: bounds memory to some 450 MB, and is enough that a history of years
 does not write each of its days many times."""
 ROUND_BATCHES = 10_000
 DUE_AFTER = 4.0
