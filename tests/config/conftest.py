@@ -24,7 +24,7 @@ class Up:
 
     def __init__(self, data: Path, log: Path, *, port: int | None = None, env: Mapping[str, str] | None = None) -> None:
         self.data, self.log = data, log
-        self.port = port or free_port()
+        self.port = port or find_port()
         self.environment = {key: value for key, value in os.environ.items() if key not in _HIDDEN}
         self.environment |= {"TWINS_NO_VENV": "1", **(env or {})}
         command = [sys.executable, "manage.py", "up", "--data", str(data), "--port", str(self.port)]
@@ -89,7 +89,7 @@ class Up:
         return time.monotonic() - start
 
 
-def free_port() -> int:
+def find_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -123,3 +123,8 @@ def up(start_up: Callable[..., Up]) -> Up:
     one = start_up()
     one.until_it_serves()
     return one
+
+
+@pytest.fixture
+def free_port() -> int:
+    return find_port()

@@ -1,0 +1,105 @@
+"""A fresh clone with an empty HOME: `up` serves on every supported Python, as root and as an ordinary user."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+pytestmark = pytest.mark.full
+
+_NOBODY = 65534
+_HIDDEN = ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE", "TWINS_DATA", "TWINS_NO_VENV", "VIRTUAL_ENV")
+
+
+class Clone:
+    """A copy of what is committed or about to be, with a HOME of its own."""
+
+    def __init__(self, folder: Path, root: Path, owner: int | None) -> None:
+        self.folder, self.home, self.owner = folder / "clone", folder / "home", owner
+        listing = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True, check=True)
+        for name in filter(None, listing.stdout.split("\0")):
+            if (root / name).exists():
+                (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(root / name, self.folder / name)
+        self.home.mkdir()
+        if owner is not None:
+            subprocess.run(["chown", "-R", f"{owner}:{owner}", folder], check=True)
+
+    def up(self, python: str, port: int, log: Path) -> subprocess.Popen[bytes]:
+        env = {key: value for key, value in os.environ.items() if key not in _HIDDEN} | {"HOME": str(self.home)}
+        who = {} if self.owner is None else {"user": self.owner, "group": self.owner, "extra_groups": []}
+        command = [python, "manage.py", "up", "--port", str(port)]
+        with log.open("w") as file:
+            return subprocess.Popen(command, cwd=self.folder, env=env, stdout=file, stderr=subprocess.STDOUT, **who)
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A directory that every user can reach, unlike pytest's own."""
+    folder = Path(subprocess.run(["mktemp", "-d"], capture_output=True, text=True, check=True).stdout.strip())
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+def test_up_serves_from_a_fresh_clone(version: str, place: Path, tmp_path: Path, root: Path, free_port: int) -> None:
+    python = _python(version)
+    if python is None:
+        pytest.skip(f"Python {version} is not installed")
+    _serves(Clone(place, root, owner=None), python, free_port, tmp_path / "terminal.log")
+
+
+def test_up_serves_an_ordinary_user(place: Path, tmp_path: Path, root: Path, free_port: int) -> None:
+    if os.geteuid():
+        pytest.skip("run by an ordinary user, so the other tests are this one")
+    python = next((one for one in map(_python, ("3.11", "3.12", "3.13")) if one and _usable_by_nobody(one)), None)
+    if python is None:
+        pytest.skip("no Python that an ordinary user can run and make environments with")
+    _serves(Clone(place, root, owner=_NOBODY), python, free_port, tmp_path / "terminal.log")
+
+
+def _serves(clone: Clone, python: str, port: int, log: Path) -> None:
+    process = clone.up(python, port, log)
+    end = time.monotonic() + 400
+    try:
+        while "Ctrl-C" not in log.read_text():
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < end, log.read_text()
+            time.sleep(0.5)
+        assert httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=10).status_code == 200
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+    listing = subprocess.run(["ps", "-Ao", "args="], capture_output=True, text=True, check=True).stdout
+    assert str(clone.folder) not in listing
+
+
+def _python(version: str) -> str | None:
+    """A Python of this version that runs: by its name, as the system's, or beside the one that runs this."""
+    beside = sorted(Path(sys.base_prefix).parent.glob(f"{version}*/bin/python3"))
+    for candidate in [f"/usr/bin/python{version}", f"python{version}", *map(str, beside)]:
+        question = "import sys, ensurepip; print('%d.%d' % sys.version_info[:2])"
+        try:
+            done = subprocess.run([candidate, "-c", question], capture_output=True, text=True, check=False)
+        except OSError:
+            continue
+        if done.stdout.strip() == version and ".venv" not in (shutil.which(candidate) or ""):
+            return candidate
+    return None
+
+
+def _usable_by_nobody(python: str) -> bool:
+    try:
+        return subprocess.run([python, "-c", ""], user=_NOBODY, check=False, cwd="/").returncode == 0
+    except OSError:
+        return False
