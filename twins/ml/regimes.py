@@ -17,7 +17,7 @@ _GAP = 0.06
 """Smallest empty part of a setting's range that separates two regimes."""
 _SMALLEST = 0.01
 """Smallest share of rows that makes a regime."""
-_RIDGE = 0.01
+_RIDGE = 0.001
 _NEVER = 1e30
 """Scatter of what never changes: it then says nothing."""
 _LIMIT = 12.0

@@ -33,6 +33,8 @@ _SHARE_OF_LIFE = 0.65
 _THINNED = 4
 """Of the rows beyond the horizon, which all have the same answer, one of so many is kept."""
 _FEWEST_ROUNDS, _MOST_ROUNDS, _ROWS_A_ROUND = 100, 300, 25
+_BETTER = 0.97
+"""Share of a constant's error that a model must stay below; chance alone brings noise a little under it."""
 _NORMALISER_ROWS = 60_000
 
 
@@ -281,10 +283,10 @@ def _metrics(task: _Task, proof: Proof, odds: Floats, model: FleetModel, fold: I
 
 
 def _refusal(metrics: dict[str, float]) -> str:
-    if metrics["rmse"] < metrics["rmse_of_a_constant"]:
+    if metrics["rmse"] < _BETTER * metrics["rmse_of_a_constant"]:
         return ""
     return (
-        f"On items it had not seen its error ({metrics['rmse']:.3g}) is not smaller than that of a constant "
+        f"On items it had not seen its error ({metrics['rmse']:.3g}) is not clearly smaller than that of a constant "
         f"({metrics['rmse_of_a_constant']:.3g}): its inputs do not tell when these items fail."
     )
 

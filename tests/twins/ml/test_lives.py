@@ -58,10 +58,8 @@ def test_going_on_from_a_shortened_trace_gives_the_same_rows(tables, usage: int 
     times = np.sort(rng.integers(0, 60 * DAY, 400))
     columns = [(1, times, rng.normal(size=400)), (2, times[::7], rng.normal(size=58)), (9, times, times / DAY * 2)]
     whole = trace(_life(60 * DAY, usage), Readings(tables(columns)), COLUMNS)
-    early = trace(
-        _life(33 * DAY, usage), Readings(tables([(s, t[t <= 33 * DAY], v[t <= 33 * DAY]) for s, t, v in columns])), COLUMNS
-    )
-    early = shorten(early, first=4, last=9)
+    past = tables([(s, t[t <= 33 * DAY], v[t <= 33 * DAY]) for s, t, v in columns])
+    early = shorten(trace(_life(33 * DAY, usage), Readings(past), COLUMNS), first=4, last=9)
     since = early.complete_until
     later = tables([(s, t[t > since], v[t > since]) for s, t, v in columns])
     rows = trace(_life(60 * DAY, usage), Readings(later), COLUMNS, early)

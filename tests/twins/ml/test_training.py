@@ -49,13 +49,13 @@ def test_a_model_no_better_than_a_constant_is_refused(fleets) -> None:
     rng = np.random.default_rng(0)
     lives = [replace(life, end=int(life.start + rng.integers(5, 40) * DAY)) for life in blind.lives]
     refused = train(lives, blind.readings, horizon=30.0, seed=0)
-    assert refused.metrics["rmse"] >= refused.metrics["rmse_of_a_constant"]
+    assert refused.metrics["rmse"] >= 0.97 * refused.metrics["rmse_of_a_constant"]
     assert "constant" in refused.refusal
 
 
 def test_too_few_failures_are_said_with_their_number(fleets) -> None:
     few = fleets(failed=4, running=2)
-    with pytest.raises(NotEnoughFailures, match="4 recorded failures .* 5 are needed"):
+    with pytest.raises(NotEnoughFailures, match=r"^4 recorded failures .*5 are needed"):
         train(few.lives, few.readings, horizon=None, seed=0)
 
 
