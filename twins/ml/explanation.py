@@ -40,9 +40,7 @@ def explain(
     normalised: Floats,
 ) -> list[list[Driver]]:
     """For each row of `newest` the inputs that matter most, the worst first."""
-    values = np.mean(
-        [contributions(booster, columns[newest])[:, :-1] for booster in model.life_left], axis=0
-    )
+    values = np.mean([contributions(booster, columns[newest])[:, :-1] for booster in model.life_left], axis=0)
     recent = window_mean(fill(normalised, model.indices.covariance), rows.first, SMOOTHED)[newest]
     points = _by_input(values, owners, recent, model.indices.weights) * 100 / model.horizon
     names = [*model.columns.measurements, AGE_NAME]

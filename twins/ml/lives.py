@@ -191,14 +191,10 @@ class _Age:
         return self._ages[np.searchsorted(self._times, times, "right")]
 
 
-def _lay(
-    life: Life, start: int, readings: Readings, columns: Columns, age: _Age
-) -> tuple[Ints, Ints, Floats, Ints]:
+def _lay(life: Life, start: int, readings: Readings, columns: Columns, age: _Age) -> tuple[Ints, Ints, Floats, Ints]:
     """Numbers of the steps with readings, their newest times, their means, and the newest time of every column."""
     sensors = {item.name: item.sensor for item in life.inputs}
-    read = [
-        readings.between(sensors[name], start, life.end) if name in sensors else None for name in columns.names
-    ]
+    read = [readings.between(sensors[name], start, life.end) if name in sensors else None for name in columns.names]
     steps = [
         np.ceil(age.at(pair[0]) / columns.step - 1e-6).astype(np.int64) if pair else np.empty(0, np.int64)
         for pair in read

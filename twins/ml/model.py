@@ -105,10 +105,12 @@ def _plain(value: Any) -> Any:
 def _arrays(kind: Any, values: dict[str, Any]) -> Any:
     """Lists back to arrays where the dataclass says so."""
     array = "Floats"
-    return kind(**{
-        field.name: np.array(values[field.name], np.float64) if field.type == array else values[field.name]
-        for field in fields(kind)
-    })
+    return kind(
+        **{
+            field.name: np.array(values[field.name], np.float64) if field.type == array else values[field.name]
+            for field in fields(kind)
+        }
+    )
 
 
 __all__ = ["Band", "FleetModel", "dump_model", "load_model"]

@@ -46,9 +46,7 @@ def rows_needed(model: FleetModel) -> tuple[int, int]:
     return (BEGINNING + 1) * model.joined, (MEANS[-1] + 2) * model.joined
 
 
-def predict(
-    model: FleetModel, lives: Sequence[Life], traces: Sequence[Trace], *, now: int
-) -> list[Prediction | None]:
+def predict(model: FleetModel, lives: Sequence[Life], traces: Sequence[Trace], *, now: int) -> list[Prediction | None]:
     """Predict each life from its trace; None where nothing was ever read."""
     read = [index for index, rows in enumerate(traces) if len(rows.bins)]
     answers: list[Prediction | None] = [None] * len(lives)
@@ -59,9 +57,7 @@ def predict(
     return answers
 
 
-def _predict(
-    model: FleetModel, lives: Sequence[Life], traces: Sequence[Trace], now: int
-) -> list[Prediction]:
+def _predict(model: FleetModel, lives: Sequence[Life], traces: Sequence[Trace], now: int) -> list[Prediction]:
     first, last = rows_needed(model)
     grid = stack([shorten(rows, first=first, last=last) for rows in traces])
     rows = pick_rows(grid, model.joined)

@@ -29,9 +29,7 @@ class Readings:
         ends = np.append(starts[1:], len(sensor))
         self._bounds = {int(k): (int(a), int(b)) for k, a, b in zip(keys, starts, ends, strict=True)}
 
-    def between(
-        self, sensor: int, start: int, end: int
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    def between(self, sensor: int, start: int, end: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         """Times (microseconds) and values of one sensor in [start, end]."""
         low, high = self._bounds.get(sensor, (0, 0))
         times = self._time[low:high]

@@ -87,10 +87,12 @@ def _borders(column: Floats) -> list[float]:
 def _places(settings: Floats, borders: list[list[float]]) -> Ints:
     if not borders:
         return np.zeros((len(settings), 1), np.int64)
-    return np.column_stack([
-        np.where(np.isfinite(column), np.searchsorted(np.array(edge), column), 0)
-        for column, edge in zip(settings.T, borders, strict=True)
-    ]).astype(np.int64)
+    return np.column_stack(
+        [
+            np.where(np.isfinite(column), np.searchsorted(np.array(edge), column), 0)
+            for column, edge in zip(settings.T, borders, strict=True)
+        ]
+    ).astype(np.int64)
 
 
 def _terms(settings: Floats, centre: Floats, scale: Floats) -> Floats:

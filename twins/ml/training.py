@@ -129,13 +129,26 @@ def train(
         asked = task.exact | (task.left >= within)
         calibration.append(fit_log_odds(odds[asked, column], (task.left <= within)[asked]))
     model = FleetModel(
-        columns=task.columns, joined=task.joined, horizon=task.horizon, horizons=horizons, calibration=calibration,
-        normaliser=fit.normaliser, indices=fit.indices, band=band, life_left=fit.life_left, failure=fit.failure,
+        columns=task.columns,
+        joined=task.joined,
+        horizon=task.horizon,
+        horizons=horizons,
+        calibration=calibration,
+        normaliser=fit.normaliser,
+        indices=fit.indices,
+        band=band,
+        life_left=fit.life_left,
+        failure=fit.failure,
     )
     low, high = band.around(life_left, task.horizon)
     proof = Proof(
-        life=task.grid.life[task.rows.picked], age=task.grid.age[task.rows.picked], left=task.left,
-        exact=task.exact, predicted=life_left, low=low, high=high,
+        life=task.grid.life[task.rows.picked],
+        age=task.grid.age[task.rows.picked],
+        left=task.left,
+        exact=task.exact,
+        predicted=life_left,
+        low=low,
+        high=high,
     )
     metrics = _metrics(task, proof, odds, model, fold)
     return Training(model, metrics, proof, _data_hash(task), _refusal(metrics))
@@ -163,10 +176,14 @@ def _task(lives: Sequence[Life], readings: Readings, horizon: float | None, fewe
     failed = np.array([life.failed for life, _ in traced])
     life = grid.life[rows.picked]
     return _Task(
-        grid=grid, rows=rows, columns=columns, joined=joined,
+        grid=grid,
+        rows=rows,
+        columns=columns,
+        joined=joined,
         horizon=horizon or suggest_horizon(reached[failed].tolist()),
         group=np.array([life.group for life, _ in traced])[life],
-        left=reached[life] - grid.age[rows.picked], exact=failed[life],
+        left=reached[life] - grid.age[rows.picked],
+        exact=failed[life],
     )
 
 
@@ -222,8 +239,12 @@ def _fit(task: _Task, taught: Bools, seed: int) -> _Fit:
     columns, _ = featurise(task.grid, task.rows, normalised, indices)
     failure = tuple(
         _boost(
-            task, columns, task.left <= share * task.horizon, taught & _asked(task, share),
-            seed=seed, failure=True,
+            task,
+            columns,
+            task.left <= share * task.horizon,
+            taught & _asked(task, share),
+            seed=seed,
+            failure=True,
         )
         for share in _HORIZONS
     )
@@ -243,14 +264,15 @@ def _spread(taught: Bools, task: _Task) -> Bools:
     return lives[task.grid.life]
 
 
-def _boost(
-    task: _Task, columns: Floats, answers: Floats | Bools, use: Bools, *, seed: int, failure: bool
-) -> bytes:
+def _boost(task: _Task, columns: Floats, answers: Floats | Bools, use: Bools, *, seed: int, failure: bool) -> bytes:
     near = task.left <= task.horizon
     chosen = np.flatnonzero(use & (near | (np.arange(len(use)) % _THINNED == 0)))
     rounds = int(np.clip(len(chosen) // _ROWS_A_ROUND, _FEWEST_ROUNDS, _MOST_ROUNDS))
     return boost(
-        columns[chosen], answers[chosen].astype(np.float64), failure=failure, seed=seed,
+        columns[chosen],
+        answers[chosen].astype(np.float64),
+        failure=failure,
+        seed=seed,
         rounds=rounds // 3 if failure else rounds,
     )
 

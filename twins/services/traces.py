@@ -82,9 +82,7 @@ def _batches(table: pa.Table) -> dict[int, int]:
     return dict(zip(newest["sensor"].to_pylist(), newest["batch_max"].to_pylist(), strict=True))
 
 
-def _remember(
-    unit: Unit, model: ml.FleetModel, rows: ml.Trace, before: ml.Trace | None, now: datetime
-) -> ml.Trace:
+def _remember(unit: Unit, model: ml.FleetModel, rows: ml.Trace, before: ml.Trace | None, now: datetime) -> ml.Trace:
     first, last = ml.rows_needed(model)
     rows = ml.shorten(rows, first=first, last=last)
     key = (unit.installation, unit.life.start, model.columns)

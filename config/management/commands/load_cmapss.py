@@ -85,13 +85,18 @@ def _create_register(fleet: Fleet, content: str) -> Asset:
     kind, _ = AssetType.objects.get_or_create(code="turbofan", defaults={"name": "Turbofan engine"})
     design = save_record(
         record=Design(
-            type=kind, code=f"turbofan-{fleet.name}", name=f"Turbofan of {fleet.name}", life_unit=CYCLE,
+            type=kind,
+            code=f"turbofan-{fleet.name}",
+            name=f"Turbofan of {fleet.name}",
+            life_unit=CYCLE,
             failure_modes=["degradation"],
         )
     )
     rows = [
         NewAsset(
-            tag=fleet.name, name=f"Fleet {fleet.name}", level=Level.SYSTEM,
+            tag=fleet.name,
+            name=f"Fleet {fleet.name}",
+            level=Level.SYSTEM,
             attributes={"source": "NASA C-MAPSS", "sha256": content},
         )
     ]

@@ -67,9 +67,7 @@ def make_fleet(*, failed: int = 12, running: int = 3, seed: int = 3, informative
             for place, (name, role) in enumerate(zip(names, roles, strict=True))
         )
         lives.append(
-            Life(
-                key=number, group=number, start=DAY, end=int(times[-1]), failed=number < failed, inputs=inputs
-            )
+            Life(key=number, group=number, start=DAY, end=int(times[-1]), failed=number < failed, inputs=inputs)
         )
     return Fleet(lives, columns)
 

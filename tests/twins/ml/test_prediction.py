@@ -73,9 +73,7 @@ def test_a_silent_sensor_with_an_interval_is_judged_by_the_clock(fleet, trained:
     life = fleet.lives[-1]
     life = replace(life, inputs=tuple(replace(known, interval=43_200.0) for known in life.inputs))
     rows = trace(life, fleet.readings, trained.model.columns)
-    soon, late = (
-        predict(trained.model, [life], [rows], now=life.end + wait)[0].coverage for wait in (DAY, 2 * DAY)
-    )
+    soon, late = (predict(trained.model, [life], [rows], now=life.end + wait)[0].coverage for wait in (DAY, 2 * DAY))
     assert (soon, late) == (1.0, 0.0)
 
 
@@ -94,8 +92,6 @@ def test_first_and_last_rows_are_enough(fleet, trained: Training) -> None:
     traces = [trace(life, fleet.readings, model.columns) for life in lives]
     short = [shorten(rows, first=first, last=last) for rows in traces]
     assert any(len(a.bins) < len(b.bins) for a, b in zip(short, traces, strict=True))
-    for one, other in zip(
-        predict(model, lives, short, now=0), predict(model, lives, traces, now=0), strict=True
-    ):
+    for one, other in zip(predict(model, lives, short, now=0), predict(model, lives, traces, now=0), strict=True):
         assert one.health == pytest.approx(other.health, abs=1e-6)
         assert one.life_left == pytest.approx(other.life_left, abs=1e-6)

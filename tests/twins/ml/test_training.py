@@ -92,8 +92,5 @@ def test_features_use_the_past_only(fleet, tables, trained: Training) -> None:
     sensors = {known.sensor for known in life.inputs}
     past = [(s, t[t <= middle], v[t <= middle]) for s, t, v in fleet.columns if s in sensors]
     from_all = predict(trained.model, [cut], [trace(cut, fleet.readings, trained.model.columns)], now=middle)
-    from_past = predict(
-        trained.model, [cut], [trace(cut, Readings(tables(past)), trained.model.columns)], now=middle
-    )
+    from_past = predict(trained.model, [cut], [trace(cut, Readings(tables(past)), trained.model.columns)], now=middle)
     assert from_all == from_past
-

@@ -89,9 +89,7 @@ def _live(plant: Plant, failures: int) -> pa.Table:
     for number in range(PLACES):
         part = plant.part(number)
         lasts = float(rng.integers(45, 65))
-        items = create_items(
-            items=[Item(design=plant.design, serial_number=f"{number}-{index}") for index in range(2)]
-        )
+        items = create_items(items=[Item(design=plant.design, serial_number=f"{number}-{index}") for index in range(2)])
         end = BEGIN + timedelta(days=lasts)
         if number < failures:
             wishes.append(NewInstallation(asset=part, item=items[0], start=BEGIN, end=end, removal_reason="failure"))
