@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import Any
 
 import pyarrow as pa
@@ -10,12 +9,12 @@ from django.db import connection
 
 from twins import lake
 from twins.conf import settings
+from twins.exceptions import LakeError
 from twins.selectors.readings import Reading
 
-_KEPT = 4096
 _ATTEMPTS = 5
-_newest: OrderedDict[tuple[int, str], pa.Table] = OrderedDict()
-"""The newest reading of each sensor by batch; a batch never changes."""
+_newest: dict[str, pa.Table] = {}
+"""The newest reading of each sensor by hot batch; a batch never changes."""
 
 
 def hot_readings() -> dict[int, Reading]:
@@ -23,34 +22,36 @@ def hot_readings() -> dict[int, Reading]:
 
     Whatever is newer among the compacted ones is in the table of latest readings, read after this. Raises LakeError.
     """
-    for attempt in range(_ATTEMPTS):
+    for _ in range(_ATTEMPTS):
         try:
-            tables = _tables()
-            break
-        except FileNotFoundError:
+            merged = lake.merge(_tables())
+        except FileNotFoundError as error:
             # Compacted between statement and reading.
-            if attempt == _ATTEMPTS - 1:
-                raise
-    return {row["sensor"]: Reading(**row) for row in lake.newest(lake.merge(tables)).to_pylist()}
+            missing = error
+        else:
+            return {row["sensor"]: Reading(**row) for row in lake.newest(merged).to_pylist()}
+    raise LakeError(f"The body of a hot batch is missing ({missing}): restore the lake from a backup.")
 
 
 def _tables() -> list[pa.Table]:
+    # A copy, because other threads forget what is compacted.
+    known = dict(_newest)
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id, content_hash, landing, CASE WHEN id || content_hash = ANY(%s) THEN NULL ELSE body END "
-            "FROM twins_batch WHERE compacted_at IS NULL ORDER BY id",
-            [[f"{batch}{content}" for batch, content in list(_newest)]],
+            "SELECT id || content_hash AS name, id, landing, CASE WHEN id || content_hash = ANY(%s) THEN NULL "
+            "ELSE body END FROM twins_batch WHERE compacted_at IS NULL ORDER BY id",
+            [list(known)],
         )
         rows = cursor.fetchall()
-    return [_decoded(batch, content, landing, body) for batch, content, landing, body in rows]
+    hot = {
+        name: known[name] if name in known else _decoded(batch, landing, body) for name, batch, landing, body in rows
+    }
+    _newest.update(hot)
+    for name in known.keys() - hot.keys():
+        _newest.pop(name, None)
+    return list(hot.values())
 
 
-def _decoded(batch: int, content: str, landing: str | None, body: Any) -> pa.Table:
-    known = _newest.get((batch, content))
-    if known is not None:
-        return known
+def _decoded(batch: int, landing: str | None, body: Any) -> pa.Table:
     readings = lake.read_landing(settings().LAKE, landing) if landing else lake.decode_body(body)
-    table = _newest[batch, content] = lake.newest(lake.stamp_batch(readings, batch))
-    while len(_newest) > _KEPT:
-        _newest.popitem(last=False)
-    return table
+    return lake.newest(lake.stamp_batch(readings, batch))

@@ -11,14 +11,14 @@ from typing import Any
 
 import orjson
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.models import Q
 from django.test.utils import CaptureQueriesContext
 from graphql import GraphQLInterfaceType, GraphQLNonNull, GraphQLObjectType, get_named_type, is_leaf_type
 
 from assets.models import Asset
 from twins.graphql import context, loaders
-from twins.graphql.planner import Column, Each, GlobalId, Latest, One, Pages, RootPages, RootRow, Same
+from twins.graphql.planner import Column, Each, GlobalId, Latest, One, Pages, RootPages, RootRow, Same, executor
 from twins.graphql.planner.compiler import mapping_of
 from twins.graphql.schema import schema
 
@@ -57,6 +57,29 @@ def test_a_nested_query_is_one_statement_and_one_for_the_hot_tail(ask: Any, plan
     assert len(captured) == 1
     assert without.errors == []
     assert _comparable(planned) == _comparable(ask(NESTED))
+
+
+def test_a_statement_that_fails_is_an_error_of_its_field_alone(ask: Any, plant: Any, monkeypatch: Any) -> None:
+    def fail() -> None:
+        raise OperationalError("connection lost at host 10.0.0.1")
+
+    monkeypatch.setattr(executor, "hot_readings", fail)
+    query = """{ a: system(tag: "PLANT") { tag }
+                 b: twin(tag: "GT1-B1") { sensors { nodes { latest { value } } } } }"""
+    answer = ask(query, splice=True)
+    assert answer.data == {"a": {"tag": "PLANT"}, "b": None}
+    assert [error.path for error in answer.raw.errors] == [["b"]]
+    assert "10.0.0.1" not in answer.errors[0]
+
+
+def test_a_selection_that_differs_by_level_again_and_again_is_answered_ordinarily(ask: Any, plant: Any) -> None:
+    selection = "tag"
+    for _ in range(12):
+        selection = f"... on ProductTwin {{ id }} ... on PartTwin {{ name }} parent {{ {selection} }}"
+    query = f'{{ twin(tag: "GT1-B1") {{ {selection} }} }}'
+    answer = ask(query, splice=True)
+    assert not isinstance(answer.raw.data["twin"], orjson.Fragment)
+    assert answer["twin"]["parent"]["parent"] == {"parent": None}
 
 
 class _Queries:

@@ -8,7 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from twins.selectors import hot
 from twins.selectors import series as series_module
+from twins.services.compaction import compact_hot_tail
 from twins.services.ingestion import accept_readings
 
 
@@ -75,3 +77,21 @@ def test_series_of_all_sensors_are_one_scan_and_keep_their_peaks(make: Any, requ
     assert (a["ever"], c["ever"]) == ({"count": 100}, {"count": 0})
     assert len(scans) == 4
     assert all(len(given["sensors"]) == 3 for given in scans)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_planned_query_stays_exact_while_readings_are_compacted(make: Any, request: Any) -> None:
+    ask = request.getfixturevalue("ask")
+    part = make.asset("P", "part")
+    sensors = [make.sensor(part, name) for name in ("a", "b")]
+    expected = []
+    for step, value in enumerate((1.0, 2.0, 3.0)):
+        _accept(make, sensors[:1] if step == 1 else sensors, [value, value + 0.5], shift=10 * step)
+        expected.append([value + 0.5, expected[-1][1] if step == 1 else value + 0.5])
+        for compact in (False, True, False):
+            if compact:
+                compact_hot_tail()
+            nodes = ask(LATEST, splice=True)["twin"]["sensors"]["nodes"]
+            assert [node["latest"]["value"] for node in nodes] == expected[-1]
+            assert nodes == ask(LATEST)["twin"]["sensors"]["nodes"]
+    assert hot._newest == {}

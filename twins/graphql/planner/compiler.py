@@ -30,7 +30,7 @@ from twins.graphql.planner.text import (
 from twins.graphql.types.connection import check_first
 from twins.selectors.twins import Key
 
-MAX_FIELDS = 2000
+MAX_FIELDS = 600
 _DEFINITION = "strawberry-definition"
 
 

@@ -102,16 +102,22 @@ class PlannedExecutor(StrawberryGraphQLCoreExecutionContext):
         if path.prev is None and parent_type is self.schema.query_type and getattr(self.context_value, "splice", False):
             plan = self._plan(parent_type, field_details_list, path.key)
             if plan is not None:
-                return self._planned(plan, ordinarily)
+                return self._planned(plan, ordinarily, parent_type, field_details_list, path)
         return ordinarily()
 
-    async def _planned(self, plan: Plan, ordinarily: Callable[[], Any]) -> Any:
+    async def _planned(
+        self, plan: Plan, ordinarily: Callable[[], Any], parent_type: Any, details: Any, path: Any
+    ) -> Any:
         try:
             visible = self.context_value.visible()
             answer = await sync_to_async(plan.run)(self.variable_values, visible)
         except _IRREGULAR:
             result = ordinarily()
             return await result if self.is_awaitable(result) else result
+        except Exception as error:
+            field = parent_type.fields[details[0].node.name.value]
+            self.handle_field_error(error, field.type, details, path)
+            return None
         return None if answer is None else orjson.Fragment(answer)
 
     def _plan(self, parent_type: Any, details: Any, key: Any) -> Plan | None:
