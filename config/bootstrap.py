@@ -40,8 +40,21 @@ def run(argv: list[str]) -> None:
         sys.exit(_DIRECT[command](argv[2:]))
     from django.core.management import execute_from_command_line
 
-    with _own_engines() if command == "benchmark" else nullcontext():
+    with _own_engines() if command == "benchmark" else nullcontext(), _plain_words(argv):
         execute_from_command_line(argv)
+
+
+@contextmanager
+def _plain_words(argv: list[str]) -> Iterator[None]:
+    """A database that is not there is a sentence for a person; --traceback shows the rest."""
+    from django.db import OperationalError
+
+    try:
+        yield
+    except OperationalError as error:
+        if "--traceback" in argv:
+            raise
+        sys.exit(f"The database did not answer: {error}\nIs `python3 manage.py up` running, or DATABASE_URL right?")
 
 
 @contextmanager

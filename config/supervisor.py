@@ -169,7 +169,7 @@ class Supervisor:
             return dict(json.loads(answer.read()))
 
     def _start_services(self) -> None:
-        for child in _services(self.options):
+        for child in _services(self.data, self.options):
             self._start(child)
         say("web server, worker and clock are starting")
         end = time.monotonic() + 60
@@ -281,14 +281,15 @@ def _stop_together(children: Iterable[Child]) -> None:
         process.wait()
 
 
-def _services(options: argparse.Namespace) -> list[Child]:
+def _services(data: Path, options: argparse.Namespace) -> list[Child]:
     python = [sys.executable, "-m"]
     web = [*python, "uvicorn", "config.asgi:application", f"--host={options.host}", f"--port={options.port}"]
     web += ["--lifespan=off", "--no-access-log", "--no-server-header", "--timeout-graceful-shutdown=2"]
     celery = [*python, "celery", "-A", "config.celery"]
     worker = [*celery, "worker", "--concurrency=2", "--loglevel=INFO", "--without-gossip", "--without-mingle"]
-    # A clock of its own: inside the worker nobody would notice its death. It keeps no file that a kill could break.
-    beat = [*celery, "beat", "--scheduler=celery.beat:Scheduler", "--pidfile=", "--loglevel=WARNING"]
+    # A clock of its own: inside the worker nobody would notice its death. Its file is for what runs once a day; Celery
+    # makes it anew when a kill broke it.
+    beat = [*celery, "beat", f"--schedule={data / 'beat'}", "--pidfile=", "--loglevel=WARNING"]
     return [Child("web", lambda: web), Child("worker", lambda: worker), Child("beat", lambda: beat)]
 
 
