@@ -9,8 +9,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -22,12 +23,20 @@ _HIDDEN = ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE", "TWINS_DATA")
 class Up:
     """One `manage.py up` with a data directory and a port of its own."""
 
-    def __init__(self, data: Path, log: Path, *, port: int | None = None, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        data: Path,
+        log: Path,
+        *,
+        port: int | None = None,
+        env: Mapping[str, str] | None = None,
+        arguments: Sequence[str] = (),
+    ) -> None:
         self.data, self.log = data, log
         self.port = port or find_port()
         self.environment = {key: value for key, value in os.environ.items() if key not in _HIDDEN}
         self.environment |= {"TWINS_NO_VENV": "1", **(env or {})}
-        command = [sys.executable, "manage.py", "up", "--data", str(data), "--port", str(self.port)]
+        command = [sys.executable, "manage.py", "up", "--data", str(data), "--port", str(self.port), *arguments]
         with log.open("w") as file:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, env=self.environment, stdout=file, stderr=subprocess.STDOUT
@@ -105,9 +114,9 @@ def start_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...,
     """Start as many `up` as wanted; what still runs at the end is killed."""
     started: list[Up] = []
 
-    def start(data: Path | None = None, **options: int) -> Up:
+    def start(data: Path | None = None, **options: Any) -> Up:
         folder = tmp_path_factory.mktemp("up")
-        up = Up(data or folder / "data", folder / "terminal.log", **options)  # type: ignore[arg-type]
+        up = Up(data or folder / "data", folder / "terminal.log", **options)
         started.append(up)
         return up
 
