@@ -86,19 +86,25 @@ class Subscriber:
     version: int = 0
     owed: Keys = field(default_factory=set)
     everything: bool = True
+    _told_whole: bool = False
     _frames: deque[_Frame] = field(default_factory=deque)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def offer(self, frame: _Frame) -> None:
         """Queue an answer, or remember only its keys when the queue is full."""
-        if frame.version < self.version:
-            return
-        self._frames.append(frame)
+        if frame.version >= self.version:
+            self._frames.append(frame)
+        elif not self._told_whole:
+            # Worked out from an earlier state than what was told meanwhile, of other keys perhaps.
+            self.owed |= frame.keys
         if len(self._frames) > QUEUE:
-            for each in self._frames:
-                self.owed |= each.keys
-            self._frames.clear()
+            self._owe_frames()
         self._wake.set()
+
+    def _owe_frames(self) -> None:
+        for frame in self._frames:
+            self.owed |= frame.keys
+        self._frames.clear()
 
     def wake(self) -> None:
         """Look again at the stream."""
@@ -121,10 +127,9 @@ class Subscriber:
                 await self._wake.wait()
 
     async def _catch_up(self) -> AsyncGenerator[Answer, None]:
-        everything, keys = self.everything, set(self.owed)
-        self.everything = False
-        self.owed.clear()
-        self._frames.clear()
+        self._owe_frames()
+        everything, keys = self.everything, self.owed
+        self.everything, self.owed, self._told_whole = False, set(), everything
         # Answers worked out from an earlier state are not for this subscriber any more.
         self.version = self.stream.next_version()
         answer = await self.stream.render_now(None if everything else keys)
@@ -156,7 +161,7 @@ class Stream:
         self._dirty: Keys = set()
         self._stale = self._resend = self._failed = False
         self._changes = 0
-        self._whole: tuple[int, Answer] | None = None
+        self._whole: tuple[int, asyncio.Future[Answer]] | None = None
         self._wake = asyncio.Event()
         self._frame: tuple[int, frozenset[Key], list[Subscriber]] = (0, frozenset(), [])
         self.subscribers: set[Subscriber] = set()
@@ -188,17 +193,26 @@ class Stream:
     async def render_now(self, keys: Keys | None) -> Answer:
         """The answer for the state of these keys, or of all, at the moment of the call, apart from the shared one."""
         assert self._topic is not None
-        changes = self._changes
-        # Many who join at once get the same whole.
-        if keys is None and self._whole is not None and self._whole[0] == changes:
-            return self._whole[1]
-        snapshot = _Snapshot(self._topic.state(self._topic.keys() if keys is None else keys))
+        if keys is not None:
+            return await self._render_state(self._topic.state(keys))
+        # Many who join at once get the same whole, worked out once as long as nothing changes.
+        if self._whole is None or self._whole[0] != self._changes:
+            state = self._topic.state(self._topic.keys())
+            self._whole = (self._changes, asyncio.ensure_future(self._render_state(state)))
+        _, working = self._whole
+        answer = await asyncio.shield(working)
+        if answer.failed and self._whole is not None and self._whole[1] is working:
+            self._whole = None
+        return answer
+
+    async def _render_state(self, state: list[Any]) -> Answer:
         answer = Answer("", failed=True)
-        async with aclosing(self._render(snapshot)) as answers:
-            async for found in answers:
-                answer = found
-        if keys is None and not answer.failed:
-            self._whole = (changes, answer)
+        try:
+            async with aclosing(self._render(_Snapshot(state))) as answers:
+                async for found in answers:
+                    answer = found
+        except Exception:
+            _log.exception("the state of a live stream could not be told; it is tried again")
         return answer
 
     async def run(self) -> None:
