@@ -28,7 +28,7 @@ from twins.graphql.ids import Kind, row_number
 from twins.graphql.loaders import Loaders
 from twins.graphql.scalars import finite
 from twins.graphql.types.sensor import Reading, Sensor
-from twins.graphql.types.twin import Twin, load_twin
+from twins.graphql.types.twin import Twin, load_twin, load_twins
 from twins.selectors.readings import latest_readings
 from twins.selectors.sensors import watched_assets, watched_sensors
 from twins.services.principals import Principal
@@ -76,7 +76,7 @@ class Subscription:
         topic = _HealthTopic(_row_numbers(assets), info.context.visible())
         async for ids in _feed(info).updates(topic):
             await _renew(info.context)
-            yield [twin for twin in [await load_twin(info, asset) for asset in ids] if twin is not None]
+            yield await load_twins(info, ids)
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import strawberry
@@ -155,9 +156,14 @@ async def load_twin(info: Info, pk: int | None) -> Any:
     return None if row is None else twin_of(row)
 
 
-async def _load_ancestors(twin: Twin, info: Info) -> list[Any]:
-    rows = await info.context.loaders.assets.load_many(twin.ancestor_ids)
+async def load_twins(info: Info, pks: Iterable[int]) -> list[Any]:
+    """The visible twins of these ids, in their order, in one statement."""
+    rows = await info.context.loaders.assets.load_many(pks)
     return [twin_of(row) for row in rows if row is not None]
+
+
+async def _load_ancestors(twin: Twin, info: Info) -> list[Any]:
+    return await load_twins(info, twin.ancestor_ids)
 
 
 async def _load_children(twin: Twin, info: Info, level: Level | None, first: int, after: str | None) -> Any:
