@@ -41,7 +41,12 @@ def _system(given: Mapping[str, Any], it: str, bind: Bind) -> str:
     level = f" and {it}.level = '{Level.SYSTEM}'"
     if _one_of(given.get("tag"), given.get("id")):
         return _twin(given, it, bind) + level
-    return f"{it}.id = {bind(row_number(given['id'], Kind.TWIN))}" + level
+    return _twin_of_id(given, it, bind) + level
+
+
+def _twin_of_id(given: Mapping[str, Any], it: str, bind: Bind) -> str:
+    # Any other kind is refused here, and left to ordinary execution: there is no tree below it.
+    return f"{it}.id = {bind(row_number(given['id'], Kind.TWIN))}"
 
 
 def _of_level(given: Mapping[str, Any], it: str, bind: Bind) -> str:
@@ -74,7 +79,10 @@ class Query:
         row = await _asset(info, row_number(str(id), Kind.TWIN))
         return twin_of(row) if row is not None and row.level == Level.SYSTEM else None
 
-    @strawberry.field(description="Whatever has this id; null when there is no such thing any more.")
+    @strawberry.field(
+        description="Whatever has this id; null when there is no such thing any more.",
+        metadata=sql(RootRow(Asset, _twin_of_id)),
+    )
     async def node(self, info: Info, id: AnyId) -> Node | None:
         return await _node(info, str(id))
 

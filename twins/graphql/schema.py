@@ -30,7 +30,7 @@ class Schema(strawberry.Schema):
 class Executor(PlannedExecutor):
     """Plans twins."""
 
-    kinds = {"Twin": TWIN_KINDS}
+    kinds = {"Twin": TWIN_KINDS, "Node": TWIN_KINDS}
 
 
 schema = Schema(

@@ -144,7 +144,15 @@ class _Queries:
 
     def root(self) -> str:
         names = ['twin(tag: "GT1")', 'twin(tag: "GT1-B2", site: "PLANT")', 'twin(tag: "none")', 'twin(tag: "TWICE")']
-        names += ['system(tag: "PLANT")', 'system(tag: "PLANT")', "system(id: $id)", "systems", "worst", "worst"]
+        names += [
+            'system(tag: "PLANT")',
+            'system(tag: "PLANT")',
+            "system(id: $id)",
+            "node(id: $id)",
+            "systems",
+            "worst",
+            "worst",
+        ]
         name = self.random.choice(names)
         field = schema._schema.query_type.fields[name.split("(")[0]]  # type: ignore[union-attr]
         selection = self.selection(get_named_type(field.type), 5)
@@ -194,10 +202,11 @@ def test_generated_queries_give_equal_answers_both_ways(
         variables = {"yes": seed % 3 > 0, "no": seed % 2 > 0, "id": queries.random.choice(ids), "n": 1 + seed % 4}
         planned, ordinary = ask(query, splice=True, **variables), ask(query, **variables)
         assert orjson.dumps(_comparable(planned)) == orjson.dumps(_comparable(ordinary)), (seed, query, variables)
-        spliced += any(isinstance(value, orjson.Fragment) for value in (planned.raw.data or {}).values())
+        roots = [value for name, value in (planned.raw.data or {}).items() if name.startswith("r")]
+        spliced += any(isinstance(value, orjson.Fragment) for value in roots)
         answered += not planned.errors
     # The generator is worth something only while most of what it draws is valid and planned.
-    assert (spliced > 0.8 * EXAMPLES, answered > 0.6 * EXAMPLES) == (True, True), (spliced, answered)
+    assert (spliced > 0.7 * EXAMPLES, answered > 0.6 * EXAMPLES) == (True, True), (spliced, answered)
 
 
 def _columns(kind: Any, model: Any, seen: set[tuple[str, Any]]) -> Iterator[tuple[str, Any, str]]:
@@ -233,4 +242,4 @@ def test_every_field_of_a_twin_is_said_in_sql_but_the_series() -> None:
         if isinstance(kind, GraphQLObjectType) and not name.startswith("__"):
             unsaid |= {f"{name}.{each}" for each, field in kind.fields.items() if mapping_of(field) is None}
     ours = {each for each in unsaid if not each.split(".")[0].endswith(("Connection", "PageInfo", "Subscription"))}
-    assert {each for each in ours if not each.startswith(("Live", "Series."))} == {"Query.node", "Sensor.series"}
+    assert {each for each in ours if not each.startswith(("Live", "Series."))} == {"Sensor.series"}

@@ -115,7 +115,8 @@ def test_the_worst_come_first(ask: Any, plant: dict[str, Asset]) -> None:
     ]  # fmt: skip
 
 
-def test_every_id_is_found_again_by_node(ask: Any, plant: dict[str, Asset]) -> None:
+@pytest.mark.parametrize("splice", [False, True])
+def test_every_id_is_found_again_by_node(ask: Any, plant: dict[str, Asset], splice: bool) -> None:
     query = """{ twin(tag: "GT1-B1") { id sensors(first: 1) { nodes { id } } events(first: 1) { nodes { id } }
                  installed { item { id } } } }"""
     twin = ask(query)["twin"]
@@ -126,7 +127,7 @@ def test_every_id_is_found_again_by_node(ask: Any, plant: dict[str, Asset]) -> N
         "Item": twin["installed"]["item"]["id"],
     }
     for name, id_ in ids.items():
-        assert ask("query($id: ID!) { node(id: $id) { id __typename } }", id=id_)["node"] == {
+        assert ask("query($id: ID!) { node(id: $id) { id __typename } }", id=id_, splice=splice)["node"] == {
             "id": id_,
             "__typename": name,
         }
