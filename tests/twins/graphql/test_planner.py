@@ -206,7 +206,7 @@ def test_generated_queries_give_equal_answers_both_ways(
         spliced += any(isinstance(value, orjson.Fragment) for value in roots)
         answered += not planned.errors
     # The generator is worth something only while most of what it draws is valid and planned.
-    assert (spliced > 0.7 * EXAMPLES, answered > 0.6 * EXAMPLES) == (True, True), (spliced, answered)
+    assert (spliced > 0.5 * EXAMPLES, answered > 0.6 * EXAMPLES) == (True, True), (spliced, answered)
 
 
 def _columns(kind: Any, model: Any, seen: set[tuple[str, Any]]) -> Iterator[tuple[str, Any, str]]:
