@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from channels.auth import AuthMiddlewareStack
+from django.db import InterfaceError, OperationalError
 from django.urls import path
 
 from twins.graphql.consumers import GraphQLSocket
@@ -17,8 +18,13 @@ _with_session = AuthMiddlewareStack(_socket)
 
 
 async def _subscriptions(scope: Any, receive: Any, send: Any) -> None:
-    # A host that already knows the user is not asked to look again.
-    await (_socket if "user" in scope else _with_session)(scope, receive, send)
+    if "user" in scope:  # the host has looked already
+        return await _socket(scope, receive, send)
+    try:
+        await _with_session(scope, receive, send)
+    except (OperationalError, InterfaceError):
+        # The session cannot be read; once the socket is open, it deals with that itself.
+        await send({"type": "websocket.close", "code": 1013})
 
 
 # Django's types know views only; Channels routes to applications with the same patterns.

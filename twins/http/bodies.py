@@ -17,7 +17,7 @@ from django.urls import Resolver404, resolve
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Any, Receive, Send], Awaitable[None]]
+Application = Callable[..., Awaitable[None]]
 View = TypeVar("View", bound=Callable[..., Any])
 
 

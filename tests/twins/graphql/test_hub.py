@@ -65,7 +65,7 @@ async def play(seed: int) -> list[int]:
         mine: list[dict[int, int]] = []
         seen.append(mine)
         async for answer in subscriber.answers():
-            mine.append({key: value for key, value in json.loads(answer.payload)})
+            mine.append(dict(json.loads(answer.payload)))
             assert len(subscriber._frames) <= hub.QUEUE
             await asyncio.sleep(delay * chance.random())
 

@@ -65,3 +65,25 @@ def test_a_socket_is_put_off(place: str) -> None:
             assert live.close_code == 1013
 
     asyncio.run(story())
+
+
+def test_a_socket_whose_session_cannot_be_read_is_refused(place: str) -> None:
+    async def story() -> None:
+        headers = {"Cookie": "sessionid=" + "a" * 32}
+        protocol = websockets.Subprotocol("graphql-transport-ws")
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            await websockets.connect(
+                f"ws://{place}/graphql/", subprotocols=[protocol], additional_headers=headers, origin=f"http://{place}"
+            )
+        assert refused.value.response.status_code == 403
+
+    asyncio.run(story())
+
+
+def test_a_socket_to_another_address_is_refused(place: str) -> None:
+    async def story() -> None:
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            await websockets.connect(f"ws://{place}/nowhere")
+        assert refused.value.response.status_code == 403
+
+    asyncio.run(story())
