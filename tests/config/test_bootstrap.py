@@ -19,6 +19,7 @@ import pytest
 from config.bootstrap import TEST_SECTION, Environment, has_packages
 
 _MANAGEMENT = "import sys\ndef execute_from_command_line(argv): print('ran', argv[1:], sys.prefix)\n"
+_DJANGO = {"django/core/management.py": _MANAGEMENT, "django/db.py": "class OperationalError(Exception): pass\n"}
 _PYTEST = "def main(arguments): print('tested', arguments); return 0\n"
 
 
@@ -42,7 +43,7 @@ class Project:
         return self.root / ".venv"
 
     def write_lock(self, version: str) -> None:
-        runtime = _wheel(self.wheels, "django", version, {"django/core/management.py": _MANAGEMENT})
+        runtime = _wheel(self.wheels, "django", version, _DJANGO)
         tests = _wheel(self.wheels, "pytest", version, {"pytest.py": _PYTEST})
         (self.root / "requirements.lock").write_text(runtime + TEST_SECTION + "\n" + tests)
 

@@ -12,10 +12,14 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from config import embedded, processes
 from config.accounts import socket_folder
 from config.embedded import EngineError, Postgres, Valkey, running
+
+_ONCE = Retry(NoBackoff(), 0)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +57,7 @@ def test_valkey_keeps_its_writes_and_asks_for_the_password(data: Path) -> None:
         assert client.config_get("append*")["appendonly"] == "yes"
         assert client.config_get("appendfsync") == {"appendfsync": "everysec"}
         client.set("kept", "1")
-        with pytest.raises(redis.AuthenticationError), redis.Redis(port=Valkey(data).port) as stranger:
+        with pytest.raises(redis.AuthenticationError), redis.Redis(port=Valkey(data).port, retry=_ONCE) as stranger:
             stranger.ping()
     with running(data, [Valkey(data)]) as addresses, redis.Redis.from_url(addresses["REDIS_URL"]) as client:
         assert client.get("kept") == b"1"
