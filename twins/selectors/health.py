@@ -128,7 +128,8 @@ def units_of(assets: Sequence[int], *, now: datetime) -> list[Unit]:
 def lives_of(designs: Sequence[Design], *, now: datetime) -> dict[int, list[Life]]:
     """All lives of each design's items up to `now`, wherever they were installed, by start.
 
-    A life ends with its installation or with a recorded failure; after a repair in place a new one begins.
+    A life ends with its installation or with a recorded failure. In place a new one begins when the failure's event
+    ends or a repair is recorded; until then the item has failed.
     """
     rows = Installation.objects.filter(item__design__in=designs, period__startswith__lt=now)
     places = list(rows.select_related("item__design").order_by("period", "id"))
@@ -142,21 +143,22 @@ def _segments(places: Sequence[Installation], now: datetime) -> list[list[Life]]
     """The lives of each installation, the newest last."""
     assets = sorted({place.asset_id for place in places})
     inputs = inputs_of(assets)
-    failures = _failures(assets)
-    return [_lives(place, inputs[place.asset_id], failures[place.asset_id], now) for place in places]
+    events = _turning_points(assets)
+    return [_lives(place, inputs[place.asset_id], events[place.asset_id], now) for place in places]
 
 
-def _failures(assets: Sequence[int]) -> dict[int, list[MaintenanceEvent]]:
+def _turning_points(assets: Sequence[int]) -> dict[int, list[MaintenanceEvent]]:
+    """Failures and repairs of each asset, the oldest first."""
     found: dict[int, list[MaintenanceEvent]] = defaultdict(list)
-    for event in MaintenanceEvent.objects.filter(asset__in=assets, kind=EventKind.FAILURE).order_by("started_at", "id"):
+    rows = MaintenanceEvent.objects.filter(asset__in=assets, kind__in=[EventKind.FAILURE, EventKind.REPAIR])
+    for event in rows.order_by("started_at", "id"):
         found[event.asset_id].append(event)
     return found
 
 
 def _lives(
-    place: Installation, inputs: tuple[AssetInput, ...], failures: Sequence[MaintenanceEvent], now: datetime
+    place: Installation, inputs: tuple[AssetInput, ...], events: Sequence[MaintenanceEvent], now: datetime
 ) -> list[Life]:
-    start: datetime = place.period.lower
     until: datetime = min(place.period.upper or now, now)
     common: dict[str, Any] = {
         "key": place.pk,
@@ -164,14 +166,19 @@ def _lives(
         "inputs": tuple(known.input for known in inputs),
         "usage": usage_sensor(inputs, place.item.design.life_unit),
     }
+    start: datetime | None = place.period.lower
     lives = []
-    for event in failures:
+    for event in events:
+        if event.item_id not in (None, place.item_id) or event.started_at > until:
+            continue
+        if start is None:
+            start = event.started_at if event.kind == EventKind.REPAIR else event.ended_at
         # Two reports of one failure make one life: the second lies before the repair has ended.
-        if event.item_id in (None, place.item_id) and start < event.started_at <= until:
+        elif event.kind == EventKind.FAILURE and start < event.started_at:
             ends = microseconds(event.started_at)
             lives.append(Life(start=microseconds(start), end=ends, failed=True, **common))
-            start = max(event.started_at, event.ended_at or event.started_at)
-    if start < until or not lives:
+            start = event.ended_at
+    if start is not None and (start < until or not lives):
         lives.append(Life(start=microseconds(start), end=microseconds(max(start, until)), failed=False, **common))
     return lives
 

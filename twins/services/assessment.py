@@ -68,7 +68,8 @@ def assess_assets(*, assets: Sequence[int], now: datetime) -> list[int]:
     models = champions_of(unit.design.pk for unit in units)
     by_model: dict[int, list[Unit]] = defaultdict(list)
     for unit in units:
-        if unit.design.pk in models:
+        counted = unit.life.usage is not None or unit.design.life_unit == "d"
+        if unit.design.pk in models and counted:
             by_model[unit.design.pk].append(unit)
     for design, members in by_model.items():
         found |= _predict_safely(models[design], members, now, seen)
