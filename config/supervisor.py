@@ -22,6 +22,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import psutil  # type: ignore[import-untyped]
+
 from config import embedded, processes
 from config.bootstrap import ROOT
 
@@ -101,6 +103,7 @@ class Supervisor:
         self.environment = {
             "TWINS_DATA": str(data),
             "TWINS_INGEST_URL": f"{self._address()}/ingest",
+            "TWINS_HOSTS": ",".join(filter(None, [os.environ.get("TWINS_HOSTS", ""), *_names(options.host)])),
             "PYTHONUNBUFFERED": "1",
         }
         self._stopping = False
@@ -194,8 +197,8 @@ class Supervisor:
             return 0, str(error)
 
     def _address(self) -> str:
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.options.host, self.options.host)  # noqa: S104
-        return f"http://{host}:{self.options.port}"
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.options.host, self.options.host)  # noqa: S104
+        return f"http://{_bracketed(host)}:{self.options.port}"
 
     def _start(self, child: Child) -> None:
         child.prepare()
@@ -301,6 +304,19 @@ def _demo() -> Child:
 
 def _how_it_ended(status: int) -> str:
     return f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+
+
+def _names(host: str) -> list[str]:
+    """What a browser may call this service when it listens on `host`."""
+    if host not in ("0.0.0.0", "::"):  # noqa: S104
+        return [_bracketed(host)]
+    entries = [entry for entries in psutil.net_if_addrs().values() for entry in entries]
+    found = {entry.address.partition("%")[0] for entry in entries if entry.family in (socket.AF_INET, socket.AF_INET6)}
+    return [socket.gethostname(), *map(_bracketed, sorted(found))]
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _check_port(host: str, port: int) -> None:
