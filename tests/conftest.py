@@ -85,7 +85,9 @@ def _asgi_server(django_db_setup: None) -> Iterator[str]:
     """The stand-alone project's ASGI application behind uvicorn, in a thread that sees the test's settings."""
     import uvicorn
 
-    config = uvicorn.Config("config.asgi:application", port=0, lifespan="off", log_level="warning")
+    config = uvicorn.Config(
+        "config.asgi:application", port=0, lifespan="off", log_level="warning", timeout_graceful_shutdown=2
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
