@@ -205,8 +205,8 @@ def test_generated_queries_give_equal_answers_both_ways(
         roots = [value for name, value in (planned.raw.data or {}).items() if name.startswith("r")]
         spliced += any(isinstance(value, orjson.Fragment) for value in roots)
         answered += not planned.errors
-    # The generator is worth something only while most of what it draws is valid and planned.
-    assert (spliced > 0.5 * EXAMPLES, answered > 0.6 * EXAMPLES) == (True, True), (spliced, answered)
+    # The generator is worth something only while most of what it draws is valid, and planned where something is found.
+    assert (spliced > 0.35 * EXAMPLES, answered > 0.6 * EXAMPLES) == (True, True), (spliced, answered)
 
 
 def _columns(kind: Any, model: Any, seen: set[tuple[str, Any]]) -> Iterator[tuple[str, Any, str]]:
