@@ -92,7 +92,7 @@ def _fields(selection: SelectionSetNode) -> dict[str, SelectionSetNode | None]:
 
 def test_python_blocks_import_what_exists() -> None:
     imports = re.findall(r"^from ((?:twins|assets)[\w.]*) import (\w+)$", "\n".join(_blocks("python")), re.MULTILINE)
-    assert len(imports) == 2
+    assert len(imports) == 3
     for module, name in imports:
         assert hasattr(__import__(module, fromlist=[name]), name)
 
