@@ -35,9 +35,9 @@ def run(argv: list[str]) -> None:
     """Run a command of the project inside an environment that has what it needs."""
     command = argv[1] if len(argv) > 1 else "help"
     Environment(ROOT / ".venv", LOCK.read_text()).enter(tests=command == "test")
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     if command in _DIRECT:
         sys.exit(_DIRECT[command](argv[2:]))
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     from django.core.management import execute_from_command_line
 
     with _own_engines() if command == "benchmark" else nullcontext(), _plain_words(argv):
@@ -86,6 +86,8 @@ def run_tests(arguments: list[str]) -> int:
     import pytest
 
     os.chdir(ROOT)  # pytest looks for testpaths from here
+    # With it pytest-django would read the settings before tests/conftest.py has started the engines.
+    os.environ.pop("DJANGO_SETTINGS_MODULE", None)
     return int(pytest.main(arguments))
 
 

@@ -34,6 +34,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "full: needs a browser, npm or minutes; runs with --full only")
     stack = config.stash[_ENGINES] = contextlib.ExitStack()
+    if os.environ.get("DJANGO_SETTINGS_MODULE") and not set(os.environ) >= {"DATABASE_URL", "REDIS_URL"}:
+        pytest.exit("Unset DJANGO_SETTINGS_MODULE: the settings must be read after the engines have started.", 4)
     if config.option.help or config.option.collectonly:
         _point_nowhere()
     else:

@@ -60,3 +60,14 @@ def test_a_full_run_passes_with_a_listed_skip(project: Path, root: Path) -> None
     (project / "tests" / "skips").write_text("tests/test_some.py::test_skips  # the machine is rare\n")
     status, said = _run(project, root, "--full")
     assert status == 0, said
+
+
+def test_settings_that_would_be_read_before_the_engines_run_are_refused(project: Path, root: Path) -> None:
+    hidden = ("DATABASE_URL", "REDIS_URL")
+    environment = {key: value for key, value in os.environ.items() if key not in hidden} | {"PYTHONPATH": str(root)}
+    environment["DJANGO_SETTINGS_MODULE"] = "config.settings"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest"], cwd=project, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 4
+    assert "Unset DJANGO_SETTINGS_MODULE" in done.stdout + done.stderr
