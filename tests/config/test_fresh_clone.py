@@ -34,10 +34,9 @@ class Clone:
         if owner is not None:
             subprocess.run(["chown", "-R", f"{owner}:{owner}", folder], check=True)
 
-    def up(self, python: str, port: int, log: Path) -> subprocess.Popen[bytes]:
+    def start(self, log: Path, *command: str) -> subprocess.Popen[bytes]:
         env = {key: value for key, value in os.environ.items() if key not in _HIDDEN} | {"HOME": str(self.home)}
         who = {} if self.owner is None else {"user": self.owner, "group": self.owner, "extra_groups": []}
-        command = [python, "manage.py", "up", "--port", str(port)]
         with log.open("w") as file:
             return subprocess.Popen(command, cwd=self.folder, env=env, stdout=file, stderr=subprocess.STDOUT, **who)
 
@@ -65,11 +64,14 @@ def test_up_serves_an_ordinary_user(place: Path, tmp_path: Path, root: Path, fre
     python = next((one for one in map(_python, ("3.11", "3.12", "3.13")) if one and _usable_by_nobody(one)), None)
     if python is None:
         pytest.skip("no Python that an ordinary user can run and make environments with")
-    _serves(Clone(place, root, owner=_NOBODY), python, free_port, tmp_path / "terminal.log")
+    clone = Clone(place, root, owner=_NOBODY)
+    _serves(clone, python, free_port, tmp_path / "terminal.log")
+    tests = clone.start(tmp_path / "tests.log", python, "manage.py", "test", "-q", "tests/twins/test_checks.py")
+    assert tests.wait(300) == 0, (tmp_path / "tests.log").read_text()
 
 
 def _serves(clone: Clone, python: str, port: int, log: Path) -> None:
-    process = clone.up(python, port, log)
+    process = clone.start(log, python, "manage.py", "up", f"--port={port}")
     end = time.monotonic() + 400
     try:
         while "Ctrl-C" not in log.read_text():
