@@ -17,7 +17,7 @@ _TREES = {
     "max_depth": 5,
     "min_child_weight": 20,
     "subsample": 0.6,
-    "colsample_bytree": 0.4,
+    "colsample_bytree": 0.6,
     "reg_lambda": 5,
 }
 _FAILURE = {"objective": "binary:logistic", "eta": 0.06, "max_depth": 3, "base_score": 0.5}

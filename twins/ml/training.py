@@ -30,7 +30,7 @@ _FOLDS = 5
 _HORIZONS = (0.1, 0.25, 0.5)
 """Horizons of the failure probabilities as shares of the planning horizon."""
 _SHARE_OF_LIFE = 0.65
-_THINNED = 4
+_THINNED = 10
 """Of the rows beyond the horizon, which all have the same answer, one of so many is kept."""
 _FEWEST_ROUNDS, _MOST_ROUNDS, _ROWS_A_ROUND = 100, 300, 25
 _BETTER = 0.97
@@ -210,8 +210,9 @@ def _folds(task: _Task, seed: int) -> Ints:
     groups, which = np.unique(task.group, return_inverse=True)
     failed = np.zeros(len(groups), bool)
     failed[which[task.exact]] = True
-    order = np.random.default_rng(seed).permutation(len(groups))
-    order = np.concatenate([order[failed[order]], order[~failed[order]]])
+    # The failed are dealt first, so that folds stay what they were when running items join the fleet.
+    dice = np.random.default_rng(seed)
+    order = np.concatenate([dice.permutation(np.flatnonzero(kind)) for kind in (failed, ~failed)])
     fold = np.empty(len(groups), np.int64)
     fold[order] = np.arange(len(groups)) % min(_FOLDS, int(failed.sum()))
     return fold[which]
