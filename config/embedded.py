@@ -126,6 +126,8 @@ class Postgres:
             "unix_socket_permissions": "0700",
             "timezone": "UTC",
             "log_timezone": "UTC",
+            # Compiling a wide plan takes longer than running it.
+            "jit": "off",
         }
         settings = [part for key, value in options.items() for part in ("-c", f"{key}={value}")]
         return [*self.account.prefix, str(self.binaries / "postgres"), "-D", str(self.cluster), *settings]

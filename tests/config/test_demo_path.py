@@ -20,6 +20,9 @@ PLANT = """
         parts(first: 20) { nodes { tag health { score coverage source drivers { input points } }
           sensors(first: 20) { nodes { name role latest { time value } } } } } } } } } } } }
 """
+# A minute of loading and learning.
+pytestmark = pytest.mark.full
+
 WORST = "{ worst(level: PART, first: 3) { nodes { tag name health { score assessedAt } } } }"
 
 

@@ -8,7 +8,7 @@ well-formed the status is 200 and errors are in the answer, unless the client pr
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import orjson
@@ -35,7 +35,7 @@ from twins.http.transactions import commits_itself
 from twins.models.access import Scope
 from twins.services.principals import Principal
 
-View = Callable[[HttpRequest], Awaitable[HttpResponse]]
+View = Callable[[HttpRequest], Coroutine[Any, Any, HttpResponse]]
 RESPONSE_TYPE = "application/graphql-response+json"
 _ALLOWED = {
     "GET": {OperationType.QUERY},

@@ -18,7 +18,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name", help="what will use the token; unique")
-        parser.add_argument("--scope", action="append", choices=Scope.values, default=[], help="may be given repeatedly")
+        parser.add_argument(
+            "--scope", action="append", choices=Scope.values, default=[], help="may be given repeatedly"
+        )
         parser.add_argument("--user", help="name of the user whose rights it carries; without it those of its scopes")
         parser.add_argument("--revoke", action="store_true", help="end the token of this name instead")
 
