@@ -1,6 +1,7 @@
 """What the tests of the whole path ask of a running installation, in a process of its own: `python probe.py VERB`.
 
-`seed` makes one part with 20 sensors and prints a token and their UUIDs; `readings` prints every reading of the lake.
+`seed` makes one part with 20 sensors and prints a token and their UUIDs; `readings` prints every reading of the lake;
+`stored` prints the keys of all batches, and how many readings lie more than once in live files and hot batches.
 The installation is the one that TWINS_DATA names.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -20,9 +22,14 @@ import django
 
 django.setup()
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from assets.models import Level, Sensor
 from assets.services import NewAsset, create_assets, create_sensors
-from twins.models import Scope
+from twins.conf import settings
+from twins.models import Batch, LakeFile, Scope
+from twins.models.ingestion import FileState
 from twins.selectors.readings import scan_readings
 from twins.services.tokens import create_token
 
@@ -49,5 +56,21 @@ def readings() -> list[list[object]]:
     return [[uuids[sensor], time.isoformat(), value] for sensor, time, value in zip(*columns, strict=True)]
 
 
+def stored() -> dict[str, object]:
+    """Counted before any merging, which would hide what is there twice."""
+    root, triples = settings().LAKE, Counter[tuple[object, ...]]()
+    for file in LakeFile.objects.filter(state=FileState.LIVE):
+        table = pq.read_table(root / file.path, partitioning=None)
+        triples.update(zip(*(table[name].to_pylist() for name in ("sensor", "time", "batch")), strict=True))
+    for batch in Batch.objects.filter(compacted_at__isnull=True):
+        table = pa.ipc.open_stream(bytes(batch.body)).read_all()
+        triples.update(
+            (sensor, time, batch.pk)
+            for sensor, time in zip(table["sensor"].to_pylist(), table["time"].to_pylist(), strict=True)
+        )
+    keys = list(Batch.objects.order_by("key").values_list("key", flat=True))
+    return {"keys": keys, "doubled": sum(count > 1 for count in triples.values()), "readings": len(triples)}
+
+
 if __name__ == "__main__":
-    print(json.dumps({"seed": seed, "readings": readings}[sys.argv[1]]()))
+    print(json.dumps({"seed": seed, "readings": readings, "stored": stored}[sys.argv[1]]()))

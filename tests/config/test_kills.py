@@ -93,6 +93,14 @@ def test_nothing_acknowledged_is_lost_or_doubled_when_each_part_is_killed(up: An
     found = {(sensor, at): value for sensor, at, value in rows}
     assert len(found) == len(rows)
     assert found == senders[0].expected() | senders[1].expected()
+    _nothing_is_stored_twice(up, senders)
+
+
+def _nothing_is_stored_twice(up: Any, senders: list[Sender]) -> None:
+    stored = _ask(up, "stored")
+    assert stored["keys"] == sorted(f"{sender.number}-{batch}" for sender in senders for batch in sender.acknowledged)
+    assert stored["doubled"] == 0
+    assert stored["readings"] >= sum(len(sender.expected()) for sender in senders)
 
 
 def _wait_for_progress(senders: list[Sender], before: list[int]) -> None:
