@@ -13,11 +13,13 @@ from twins.ml.model import FleetModel, dump_model, load_model
 from twins.ml.prediction import Prediction, predict, rows_needed
 from twins.ml.readings import Readings
 from twins.ml.training import FEWEST_FAILURES, Proof, Training, suggest_horizon, train
+from twins.ml.warnings import Calibration, Record, Verdict, Warned, calibrate, judge, tally, warnings_of
 
 __all__ = [
     "DAY",
     "FEWEST_FAILURES",
     "AgeingCurve",
+    "Calibration",
     "Columns",
     "Driver",
     "FleetModel",
@@ -26,15 +28,22 @@ __all__ = [
     "Prediction",
     "Proof",
     "Readings",
+    "Record",
     "Trace",
     "Training",
+    "Verdict",
+    "Warned",
+    "calibrate",
     "dump_model",
+    "judge",
     "load_model",
     "predict",
     "rows_needed",
     "shorten",
     "suggest_horizon",
+    "tally",
     "trace",
     "train",
     "version",
+    "warnings_of",
 ]
