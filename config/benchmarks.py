@@ -19,12 +19,17 @@ class Figure:
     value: float | None
     """None when what it compares with is not installed: the line says `absent`."""
     unit: str
-    goal: tuple[Literal["<=", "<", ">=", ">", "="], float] | None = None
-    """Comparison and limit; None where there is no goal."""
+    goal: tuple[Literal["<=", "<", ">=", ">", "=", "within"], float | tuple[float, float]] | None = None
+    """Comparison and limit, or `within` and both limits; None where there is no goal."""
     digits: int = 2
     """Decimal places that the measurement deserves."""
 
     def __str__(self) -> str:
         value = "absent" if self.value is None else f"{self.value:.{self.digits}f}"
-        goal = "none" if self.goal is None else f"{self.goal[0]} {self.goal[1]}"
-        return f"{self.name} {value} {self.unit} goal {goal}"
+        return f"{self.name} {value} {self.unit} goal {self._limits()}"
+
+    def _limits(self) -> str:
+        if self.goal is None:
+            return "none"
+        comparison, limit = self.goal
+        return f"{comparison} {limit[0]}..{limit[1]}" if isinstance(limit, tuple) else f"{comparison} {limit}"

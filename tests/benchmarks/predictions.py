@@ -1,7 +1,9 @@
 """How well life left is predicted, over the whole path: files, register, ingest, lake, training, assessment, GraphQL.
 
 Cross-validation on the engines that failed (5 folds by engine; rows of age 20 and more with 6 to 145 cycles left) is
-what decisions are made by. The official test is only printed. The cap of 125 cycles belongs to this benchmark.
+what decisions are made by: the product's own, in which everything that is learned, from what is usual to the width of
+the intervals, is learned without the engines it is judged on. The official test is only printed. The cap of 125 cycles
+belongs to this benchmark.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from asgiref.sync import async_to_sync
@@ -33,6 +35,9 @@ from twins.services.principals import Principal
 from twins.services.training import train_design
 
 CAP = 125.0
+_CV_RMSE = {"fd001": 9.6, "fd003": 10.4}
+_RMSE = {"fd001": 11.8, "fd003": 10.2}
+_SCORE = {"fd001": 220.0, "fd003": 225.0}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,20 +77,31 @@ def _measure(fleet: Fleet) -> Iterator[Figure]:
 def _cross_validated(name: str, proof: ml.Proof) -> Iterator[Figure]:
     judged = proof.exact & (proof.age + 1 >= 20) & (proof.left >= 6) & (proof.left <= 145)
     error = np.minimum(proof.predicted, CAP) - np.minimum(proof.left, CAP)
-    yield Figure(name=f"{name}_cv_rmse", value=_rms(error[judged]), unit="cycles")
+    yield Figure(name=f"{name}_cv_rmse", value=_rms(error[judged]), unit="cycles", goal=_at_most(_CV_RMSE, name))
     within = judged & (proof.left < CAP)
     held = (proof.low <= proof.left) & (proof.left <= proof.high)
-    yield Figure(name=f"{name}_coverage_80", value=float(held[within].mean()), unit="share", digits=3)
+    yield Figure(
+        name=f"{name}_coverage_80",
+        value=float(held[within].mean()),
+        unit="share",
+        goal=("within", (0.77, 0.83)),
+        digits=3,
+    )
 
 
 def _official(name: str, predicted: Any, truth: Any) -> Iterator[Figure]:
     error = np.minimum(predicted, CAP) - np.minimum(truth, CAP)
     # The score of the PHM 2008 challenge: late predictions cost more than early ones.
     score = float(np.where(error < 0, np.exp(-error / 13) - 1, np.exp(error / 10) - 1).sum())
-    yield Figure(name=f"{name}_rmse_capped", value=_rms(error), unit="cycles", goal=("<=", 17.0))
-    yield Figure(name=f"{name}_score_capped", value=score, unit="points", digits=0)
+    yield Figure(name=f"{name}_rmse_capped", value=_rms(error), unit="cycles", goal=_at_most(_RMSE, name))
+    yield Figure(name=f"{name}_score_capped", value=score, unit="points", goal=_at_most(_SCORE, name), digits=0)
     yield Figure(name=f"{name}_rmse_raw", value=_rms(predicted - truth), unit="cycles")
     yield Figure(name=f"{name}_rmse_le125", value=_rms((predicted - truth)[truth <= CAP]), unit="cycles")
+
+
+def _at_most(limits: dict[str, float], name: str) -> tuple[Literal["<="], float] | None:
+    """A goal where one was set; other data sets of the folder are measured without."""
+    return ("<=", limits[name]) if name in limits else None
 
 
 def _ask(system: str) -> dict[str, float]:

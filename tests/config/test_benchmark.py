@@ -38,6 +38,10 @@ def run(options):
         (Figure(name="rmse", value=12.1, unit="cycles", goal=("<=", 17.0)), "rmse 12.10 cycles goal <= 17.0"),
         (Figure(name="raw", value=20.256, unit="cycles", digits=1), "raw 20.3 cycles goal none"),
         (Figure(name="peer", value=None, unit="ms", goal=("<", 5)), "peer absent ms goal < 5"),
+        (
+            Figure(name="held", value=0.8, unit="share", goal=("within", (0.77, 0.83))),
+            "held 0.80 share goal within 0.77..0.83",
+        ),
     ],
 )
 def test_a_figure_is_one_line(figure: Figure, line: str) -> None:
