@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,9 +39,19 @@ class Clone:
 
     def start(self, log: Path, *command: str) -> subprocess.Popen[bytes]:
         env = {key: value for key, value in os.environ.items() if key not in _HIDDEN} | {"HOME": str(self.home)}
+        if self.owner is None:  # every clone installs anew; what it downloads is the same
+            env["PIP_CACHE_DIR"] = str(_downloads())
         who = {} if self.owner is None else {"user": self.owner, "group": self.owner, "extra_groups": []}
         with log.open("w") as file:
             return subprocess.Popen(command, cwd=self.folder, env=env, stdout=file, stderr=subprocess.STDOUT, **who)
+
+
+@functools.cache
+def _downloads() -> Path:
+    """pip's cache for the clones of this run; the ordinary user's clone has none at all."""
+    folder = Path(tempfile.mkdtemp(prefix="twins-downloads-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 @pytest.fixture
