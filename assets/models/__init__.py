@@ -1,22 +1,45 @@
 """The tables of the register, one module per idea: design (Reason), item (Realize), installation and event (Run)."""
 
 from assets.models.asset import Asset, AssetStatus, Level
+from assets.models.declaration import (
+    Declared,
+    FailureCode,
+    FailureCodeKind,
+    ParameterDefinition,
+    ParameterKind,
+    ParameterSubject,
+)
 from assets.models.design import AssetType, Design
-from assets.models.event import EventKind, MaintenanceEvent
+from assets.models.event import EventKind, MaintenanceEvent, RunningState
 from assets.models.item import Installation, Item
-from assets.models.sensor import Sensor, SensorPrivacy, SensorRole
+from assets.models.reference import TARGETS, ExternalReference
+from assets.models.relation import SYMMETRIC, Relation, RelationKind
+from assets.models.sensor import Sensor, SensorPrivacy, SensorRole, SensorTemplate
 
 __all__ = [
+    "SYMMETRIC",
+    "TARGETS",
     "Asset",
     "AssetStatus",
     "AssetType",
+    "Declared",
     "Design",
     "EventKind",
+    "ExternalReference",
+    "FailureCode",
+    "FailureCodeKind",
     "Installation",
     "Item",
     "Level",
     "MaintenanceEvent",
+    "ParameterDefinition",
+    "ParameterKind",
+    "ParameterSubject",
+    "Relation",
+    "RelationKind",
+    "RunningState",
     "Sensor",
     "SensorPrivacy",
     "SensorRole",
+    "SensorTemplate",
 ]

@@ -55,7 +55,10 @@ class Asset(models.Model):
     )
     criticality = models.PositiveSmallIntegerField(default=3, help_text="1 negligible to 5 essential.")
     status = models.CharField(max_length=10, choices=AssetStatus.choices, default=AssetStatus.OPERATING)
-    attributes = models.JSONField(default=dict, blank=True)
+    retired_at = models.DateTimeField(null=True, blank=True, help_text="Since when it is out of use for good.")
+    attributes = models.JSONField(
+        default=dict, blank=True, help_text="Values of this position: name to number, text or truth."
+    )
 
     objects = AssetQuerySet.as_manager()
 
@@ -70,6 +73,10 @@ class Asset(models.Model):
             models.CheckConstraint(
                 condition=models.Q(parent__isnull=True) | ~models.Q(parent=models.F("id")),
                 name="asset_not_its_own_parent",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(retired_at__isnull=True) | models.Q(status=AssetStatus.RETIRED),
+                name="asset_retired_at_of_retired",
             ),
         ]
         indexes = [GinIndex(fields=["path"], name="asset_path_gin"), models.Index(fields=["parent", "tag", "id"])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 
@@ -11,7 +12,13 @@ class AssetType(models.Model):
     code = models.CharField(max_length=64, unique=True)
     name = models.CharField(max_length=200)
     parent = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="subtypes")
-    iso14224 = models.CharField("ISO 14224 class", max_length=64, blank=True)
+    iso14224 = models.CharField(
+        "ISO 14224 class", max_length=64, blank=True, help_text="Equipment class code; empty: that of the parent type."
+    )
+    # A trigger keeps it, because types are few and made by hosts in many ways; it also refuses cycles.
+    path = ArrayField(
+        models.BigIntegerField(), default=list, editable=False, help_text="Ids from the top type to this one, derived."
+    )
 
     class Meta:
         ordering = ["code"]
@@ -26,9 +33,14 @@ class Design(models.Model):
     type = models.ForeignKey(AssetType, models.PROTECT, related_name="designs")
     code = models.CharField(max_length=64)
     revision = models.CharField(max_length=32, default="A")
+    based_on = models.ForeignKey(
+        "self", models.PROTECT, null=True, blank=True, related_name="revisions", help_text="The revision it improves."
+    )
     name = models.CharField(max_length=200)
     manufacturer = models.CharField(max_length=200, blank=True)
-    parameters = models.JSONField(default=dict, blank=True, help_text="As-designed values: name to number or text.")
+    parameters = models.JSONField(
+        default=dict, blank=True, help_text="As-designed values: name to number, text or truth."
+    )
     life_unit = models.CharField(
         max_length=32,
         default="d",
@@ -41,7 +53,6 @@ class Design(models.Model):
         help_text="Remaining life beyond which the answer is 'more than this', in the life unit; "
         "empty: suggested from the recorded lives.",
     )
-    failure_modes = models.JSONField(default=list, blank=True, help_text="Codes of the known failure modes.")
 
     class Meta:
         ordering = ["code", "revision"]
@@ -54,6 +65,10 @@ class Design(models.Model):
             models.CheckConstraint(
                 condition=models.Q(planning_horizon__isnull=True) | models.Q(planning_horizon__gt=0),
                 name="design_planning_horizon_positive",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(based_on__isnull=True) | ~models.Q(based_on=models.F("id")),
+                name="design_not_based_on_itself",
             ),
         ]
 

@@ -15,6 +15,18 @@ class EventKind(models.TextChoices):
     DESIGN_CHANGE = "design_change"
 
 
+class RunningState(models.TextChoices):
+    """What the asset was doing when it happened."""
+
+    RUNNING = "running"
+    STARTING = "starting"
+    STOPPING = "stopping"
+    IDLE = "idle"
+    STANDBY = "standby"
+    TESTING = "testing"
+    STOPPED = "stopped"
+
+
 class MaintenanceEvent(models.Model):
     """Something that happened at an asset, to the item that was installed there if one was."""
 
@@ -23,6 +35,9 @@ class MaintenanceEvent(models.Model):
     kind = models.CharField(max_length=16, choices=EventKind.choices)
     mode = models.CharField("failure mode", max_length=64, blank=True)
     cause = models.CharField(max_length=64, blank=True)
+    running_state = models.CharField(
+        max_length=8, choices=RunningState.choices, blank=True, help_text="What the asset was doing; empty: unknown."
+    )
     started_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)
     downtime_hours = models.FloatField(null=True, blank=True)

@@ -13,13 +13,20 @@ class Item(models.Model):
     design = models.ForeignKey("twins_assets.Design", models.PROTECT, related_name="items")
     serial_number = models.CharField(max_length=100)
     manufacturer = models.CharField(max_length=200, blank=True)
-    build = models.JSONField(default=dict, blank=True, help_text="As-built values: batch, cutter, supplier, tests.")
+    build = models.JSONField(default=dict, blank=True, help_text="As-built values: batch, cutter, supplier.")
+    acceptance = models.JSONField(default=dict, blank=True, help_text="Results of the tests before delivery, by name.")
     made_at = models.DateTimeField(null=True, blank=True)
+    retired_at = models.DateTimeField(null=True, blank=True, help_text="Since when it is scrapped or sold.")
+    retirement_reason = models.CharField(max_length=200, blank=True)
 
     class Meta:
         ordering = ["serial_number", "id"]
         constraints = [
             models.UniqueConstraint(fields=["design", "serial_number"], name="item_serial_unique_in_design"),
+            models.CheckConstraint(
+                condition=models.Q(retired_at__isnull=False) | models.Q(retirement_reason=""),
+                name="item_retirement_reason_of_retired",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -6,6 +6,8 @@ import uuid
 
 from django.db import models
 
+from assets.models.declaration import Declared, one_owner, unique_in_owner
+
 
 class SensorRole(models.TextChoices):
     MEASUREMENT = "measurement", "measurement: says something about condition"
@@ -19,14 +21,9 @@ class SensorPrivacy(models.TextChoices):
     NEVER = "never", "nothing may leave the edge"
 
 
-class Sensor(models.Model):
-    """A measured or derived quantity of an asset."""
+class Measured(models.Model):
+    """What a sensor and the template of a sensor have in common."""
 
-    # 32 bits, because the lake keeps this key with every reading.
-    id = models.AutoField(primary_key=True)
-    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    asset = models.ForeignKey("twins_assets.Asset", models.PROTECT, related_name="sensors")
-    name = models.CharField(max_length=100, help_text="Unique at its asset.")
     quantity = models.CharField(max_length=100, help_text="What is measured: temperature, vibration velocity.")
     unit = models.CharField(max_length=32, default="1", help_text="UCUM code: Cel, mm/s, bar, {cycle}.")
     role = models.CharField(max_length=12, choices=SensorRole.choices, default=SensorRole.MEASUREMENT)
@@ -37,19 +34,55 @@ class Sensor(models.Model):
     privacy = models.CharField(max_length=10, choices=SensorPrivacy.choices, default=SensorPrivacy.RAW)
 
     class Meta:
+        abstract = True
+
+
+def _measurable(table: str) -> list[models.CheckConstraint]:
+    return [
+        models.CheckConstraint(
+            condition=models.Q(expected_interval__isnull=True) | models.Q(expected_interval__gt=0),
+            name=f"{table}_expected_interval_positive",
+        ),
+        models.CheckConstraint(
+            condition=models.Q(valid_min__isnull=True)
+            | models.Q(valid_max__isnull=True)
+            | models.Q(valid_min__lt=models.F("valid_max")),
+            name=f"{table}_valid_range_ordered",
+        ),
+    ]
+
+
+class Sensor(Measured):
+    """A measured or derived quantity of an asset."""
+
+    # 32 bits, because the lake keeps this key with every reading.
+    id = models.AutoField(primary_key=True)
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    asset = models.ForeignKey("twins_assets.Asset", models.PROTECT, related_name="sensors")
+    name = models.CharField(max_length=100, help_text="Unique at its asset.")
+
+    class Meta:
         ordering = ["asset_id", "name", "id"]
         constraints = [
             models.UniqueConstraint(fields=["asset", "name"], name="sensor_name_unique_at_asset"),
-            models.CheckConstraint(
-                condition=models.Q(expected_interval__isnull=True) | models.Q(expected_interval__gt=0),
-                name="sensor_expected_interval_positive",
-            ),
-            models.CheckConstraint(
-                condition=models.Q(valid_min__isnull=True)
-                | models.Q(valid_max__isnull=True)
-                | models.Q(valid_min__lt=models.F("valid_max")),
-                name="sensor_valid_range_ordered",
-            ),
+            *_measurable("sensor"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class SensorTemplate(Declared, Measured):
+    """A sensor that each asset of a type or design should carry."""
+
+    name = models.CharField(max_length=100, help_text="Name of the sensor at its asset.")
+
+    class Meta:
+        ordering = ["name", "id"]
+        constraints = [
+            one_owner("sensor_template"),
+            *unique_in_owner("sensor_template", "name"),
+            *_measurable("sensor_template"),
         ]
 
     def __str__(self) -> str:

@@ -149,7 +149,10 @@ def _check_place(moved: Asset, place: Asset) -> None:
 
 
 def _rebuild_paths(moved: Asset, place: Asset | None) -> None:
-    """Hang the subtree of `moved` below `place`: one statement sets parent, root and path of all of it."""
+    """Hang the subtree of `moved` below `place`: one statement sets parent, root and path of all of it.
+
+    Tag and level of `moved` are written with them, because the database checks the tree after every statement.
+    """
     above, root = (place.path, place.root_id) if place else ([], moved.pk)
     # UPDATE locks rows in no order, and who installs items holds assets in the order of their ids.
     subtree = Asset.objects.subtree_of([moved.pk]).order_by("pk")
@@ -159,13 +162,17 @@ def _rebuild_paths(moved: Asset, place: Asset | None) -> None:
         cursor.execute(
             f"""UPDATE {table} SET root_id = %(root)s,
                     path = %(above)s::bigint[] || path[%(kept)s:],
-                    parent_id = CASE WHEN id = %(moved)s THEN %(parent)s ELSE parent_id END
+                    parent_id = CASE WHEN id = %(moved)s THEN %(parent)s ELSE parent_id END,
+                    tag = CASE WHEN id = %(moved)s THEN %(tag)s ELSE tag END,
+                    level = CASE WHEN id = %(moved)s THEN %(level)s ELSE level END
                 WHERE path @> ARRAY[%(moved)s]::bigint[]""",  # noqa: S608  (only the quoted table name is spliced)
             {
                 "root": root,
                 "above": above,
                 "kept": len(moved.path),
                 "moved": moved.pk,
+                "tag": moved.tag,
+                "level": moved.level,
                 "parent": place.pk if place else None,
             },
         )
@@ -184,10 +191,12 @@ def change_asset(*, asset: Asset) -> Asset:
         if place is not None:
             _check_place(asset, place)
         _check_children(asset)
-        asset.save(update_fields=_EDITABLE)
         if before.parent_id != asset.parent_id:
+            # Tag and level go along: with the old ones it might fit neither where it was nor where it comes.
+            before.tag, before.level = asset.tag, asset.level
             _rebuild_paths(before, place)
             tell(signals.asset_moved, Asset, [asset.pk])
+        asset.save(update_fields=_EDITABLE)
         tell(signals.asset_changed, Asset, [asset.pk])
         asset.refresh_from_db(fields=["root", "path"])
     return asset

@@ -6,10 +6,31 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from assets import signals
-from assets.models import AssetType, Design, Item, MaintenanceEvent, Sensor
+from assets.models import (
+    AssetType,
+    Design,
+    ExternalReference,
+    FailureCode,
+    Item,
+    MaintenanceEvent,
+    ParameterDefinition,
+    Sensor,
+    SensorTemplate,
+)
 from assets.services._rules import all_or_nothing, check_fields, tell
 
-Record = TypeVar("Record", AssetType, Design, Item, Sensor, MaintenanceEvent)
+Record = TypeVar(
+    "Record",
+    AssetType,
+    Design,
+    ParameterDefinition,
+    SensorTemplate,
+    FailureCode,
+    Item,
+    Sensor,
+    MaintenanceEvent,
+    ExternalReference,
+)
 
 
 def create_sensors(*, sensors: Sequence[Sensor]) -> list[Sensor]:

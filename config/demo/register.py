@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db import transaction
 
-from assets.models import Asset, AssetType, Design, Installation, Item, Level, MaintenanceEvent, Sensor
+from assets.models import Asset, AssetType, Design, FailureCode, Installation, Item, Level, MaintenanceEvent, Sensor
 from assets.services import (
     NewAsset,
     NewInstallation,
@@ -130,7 +130,9 @@ def _types() -> dict[str, AssetType]:
 
 def _design(family: Family, kind: AssetType) -> Design:
     found = Design.objects.filter(code=family.design, revision="A").first()
-    return found or save_record(
+    if found is not None:
+        return found
+    design = save_record(
         record=Design(
             type=kind,
             code=family.design,
@@ -140,9 +142,11 @@ def _design(family: Family, kind: AssetType) -> Design:
             expected_life=family.life,
             planning_horizon=family.horizon,
             life_unit="d",
-            failure_modes=list(family.modes),
         )
     )
+    for mode in family.modes:
+        save_record(record=FailureCode(design=design, code=mode))
+    return design
 
 
 def _structure(types: dict[str, AssetType], designs: dict[str, Design], mark: dict[str, Any]) -> list[NewAsset]:

@@ -11,6 +11,7 @@ from asgiref.sync import sync_to_async
 from django.db.models import Q
 from strawberry.dataloader import DataLoader
 
+from assets.selectors import failure_modes_of
 from twins.selectors import twins as select
 from twins.selectors.readings import latest_readings
 from twins.selectors.series import series_of
@@ -78,6 +79,11 @@ class Loaders:
     @cached_property
     def assessments(self) -> Loader:
         return _by_key(select.assessments_of)
+
+    @cached_property
+    def failure_modes(self) -> Loader:
+        """Codes of the known failure modes by design."""
+        return _by_key(failure_modes_of, list)
 
     @cached_property
     def latest(self) -> Loader:

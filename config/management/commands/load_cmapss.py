@@ -18,7 +18,18 @@ import pyarrow as pa
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from assets.models import Asset, AssetType, Design, EventKind, Item, Level, MaintenanceEvent, Sensor, SensorRole
+from assets.models import (
+    Asset,
+    AssetType,
+    Design,
+    EventKind,
+    FailureCode,
+    Item,
+    Level,
+    MaintenanceEvent,
+    Sensor,
+    SensorRole,
+)
 from assets.services import (
     NewAsset,
     NewInstallation,
@@ -89,9 +100,9 @@ def _create_register(fleet: Fleet, content: str) -> Asset:
             code=f"turbofan-{fleet.name}",
             name=f"Turbofan of {fleet.name}",
             life_unit=CYCLE,
-            failure_modes=["degradation"],
         )
     )
+    save_record(record=FailureCode(design=design, code="degradation"))
     rows = [
         NewAsset(
             tag=fleet.name,

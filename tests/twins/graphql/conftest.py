@@ -59,14 +59,10 @@ class Make:
     now = NOW
 
     def asset(self, tag: str, level: str, parent: Asset | None = None, **fields: Any) -> Asset:
-        from assets.models import Asset
+        from assets.services import NewAsset, create_assets
 
-        values = {"name": f"Asset {tag}", **fields}
-        asset = Asset.objects.create(tag=tag, level=level, parent=parent, **values)
-        asset.root_id = parent.root_id if parent else asset.pk
-        asset.path = [*(parent.path if parent else []), asset.pk]
-        asset.save()
-        return asset
+        row = NewAsset(tag=tag, level=level, **{"name": f"Asset {tag}", **fields})
+        return create_assets(rows=[row], under=parent)[tag]
 
     def sensor(self, asset: Asset, name: str, **fields: Any) -> Sensor:
         from assets.models import Sensor
@@ -94,12 +90,15 @@ class Make:
         )
 
     def design(self) -> Any:
-        from assets.models import AssetType, Design
+        from assets.models import AssetType, Design, FailureCode
 
-        kind = AssetType.objects.create(code="bearing", name="Rolling bearing")
-        return Design.objects.create(
-            type=kind, code="6205", name="Deep groove", parameters={"bore": 25.0}, failure_modes=["spalling"]
-        )
+        rolling = AssetType.objects.create(code="rolling", name="What rolls")
+        kind = AssetType.objects.create(code="bearing", name="Rolling bearing", parent=rolling)
+        FailureCode.objects.create(type=rolling, code="lubrication")
+        FailureCode.objects.create(type=rolling, code="overload", kind="cause")
+        design = Design.objects.create(type=kind, code="6205", name="Deep groove", parameters={"bore": 25.0})
+        FailureCode.objects.create(design=design, code="spalling")
+        return design
 
     def history(self, part: Asset, design: Any) -> None:
         """An item installed nine days ago, an inspection `criticality` hours ago and a failure now."""

@@ -52,7 +52,7 @@ def test_one_query_goes_from_system_to_part_and_back_up(ask: Any, plant: dict[st
                 "code": "6205",
                 "revision": "A",
                 "type": {"name": "Rolling bearing"},
-                "failureModes": ["spalling"],
+                "failureModes": ["lubrication", "spalling"],
                 "parameters": {"bore": 25.0},
             },
         },

@@ -13,6 +13,7 @@ from assets.models import Design as DesignRow
 from assets.models import EventKind, Installation
 from assets.models import Item as ItemRow
 from assets.models import MaintenanceEvent as EventRow
+from twins.graphql.context import Info
 from twins.graphql.ids import Kind, Order, global_id
 from twins.graphql.planner import Column, GlobalId, One, Pages, sql
 from twins.graphql.scalars import finite
@@ -41,8 +42,16 @@ class AssetType:
         return cls(code=row.code, name=row.name)
 
 
+_FAILURE_MODES = """(
+    select coalesce(jsonb_agg(distinct said.code collate "C" order by said.code collate "C"), '[]')
+    from twins_assets_failurecode said join twins_assets_assettype kind on kind.id = {row}.type_id
+    where said.kind = 'mode' and (said.design_id = {row}.id or said.type_id = any(kind.path))
+)"""
+
+
 @strawberry.type(description="Reason: one revision of how a kind of asset is made, as designed.")
 class Design:
+    pk: strawberry.Private[int]
     type: AssetType = strawberry.field(
         description="The kind of asset it is a design of.", metadata=sql(One(AssetTypeRow, "{it}.id = {row}.type_id"))
     )
@@ -60,9 +69,6 @@ class Design:
         description="Remaining life beyond which the answer is 'more than this', in `lifeUnit`.",
         metadata=sql(Column("planning_horizon")),
     )
-    failure_modes: list[str] = strawberry.field(
-        description="Codes of the known failure modes.", metadata=sql(Column("failure_modes"))
-    )
     parameters: JSON = strawberry.field(
         description="As-designed values: name to number or text.", metadata=sql(Column("parameters"))
     )
@@ -70,6 +76,7 @@ class Design:
     @classmethod
     def of(cls, row: DesignRow) -> Self:
         return cls(
+            pk=row.pk,
             type=AssetType.of(row.type),
             code=row.code,
             revision=row.revision,
@@ -77,9 +84,16 @@ class Design:
             life_unit=row.life_unit,
             expected_life=finite(row.expected_life),
             planning_horizon=finite(row.planning_horizon),
-            failure_modes=row.failure_modes,
             parameters=row.parameters,
         )
+
+    @strawberry.field(
+        description="Codes of the known failure modes, its own and those of its type.",
+        metadata=sql(Column(expression=_FAILURE_MODES)),
+    )
+    async def failure_modes(self, info: Info) -> list[str]:
+        modes: list[str] = await info.context.loaders.failure_modes.load(self.pk)
+        return modes
 
 
 @strawberry.type(description="Realize: a physical thing with a serial number, as built.")

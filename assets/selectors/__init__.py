@@ -1,0 +1,21 @@
+"""What is asked of the register.
+
+Promise: each selector takes many ids and answers with a dict, in one statement however many ids it is given. Reason:
+resolvers, pages and models ask for whole selections at once. Nothing here changes anything.
+"""
+
+from assets.selectors.declarations import declared_by_designs, declared_by_types, failure_modes_of
+from assets.selectors.records import current_installations, installation_history, latest_events, sensors_of
+from assets.selectors.tree import ancestors, subtree
+
+__all__ = [
+    "ancestors",
+    "current_installations",
+    "declared_by_designs",
+    "declared_by_types",
+    "failure_modes_of",
+    "installation_history",
+    "latest_events",
+    "sensors_of",
+    "subtree",
+]
