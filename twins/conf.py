@@ -20,8 +20,9 @@ class TwinsSettings:
 
     REDIS_URL: str
     """Address of Redis or Valkey for live updates; nothing is kept there that PostgreSQL does not have."""
-    LAKE: Path
-    """Directory of the Parquet lake; web server and workers must see the same one."""
+    LAKE: Path | str
+    """Directory of the Parquet lake, or its place in an object store (s3://bucket/prefix); web server and workers must
+    see the same one."""
     KEY_PREFIX: str = "twins"
     """Start of every Redis key and channel, so that two installations can share one Redis."""
     INGEST_MAX_BYTES: int = 8 * 1024 * 1024
@@ -45,7 +46,8 @@ def read_settings(values: Any) -> TwinsSettings:
         )
     if not values.get("LAKE"):
         raise ConfigurationError("TWINS['LAKE'] is missing: set it to a directory that web server and workers share.")
-    return TwinsSettings(**{**values, "LAKE": Path(values["LAKE"])})
+    place = values["LAKE"]
+    return TwinsSettings(**{**values, "LAKE": place if "://" in str(place) else Path(place)})
 
 
 @cache

@@ -6,7 +6,6 @@ failure is named by its kind only.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 import redis
@@ -19,6 +18,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from twins.conf import settings
+from twins.lake import open_store
 
 _PATIENCE = 1.0
 
@@ -64,10 +64,7 @@ def _worker() -> str:
 
 
 def _lake() -> str:
-    folder = settings().LAKE
-    # The first file makes the directory, so before it the place for it counts.
-    place = next(one for one in (folder, *folder.parents) if one.exists())
-    return "ok" if os.access(place, os.R_OK | os.W_OK | os.X_OK) else "the directory cannot be written"
+    return "ok" if open_store(settings().LAKE).is_writable() else "the directory cannot be written"
 
 
 PARTS: dict[str, Callable[[], str]] = {"database": _database, "redis": _redis, "worker": _worker, "lake": _lake}

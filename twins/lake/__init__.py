@@ -9,18 +9,21 @@ clock.
 
 from twins.lake.body import decode_body, encode_body, read_landing, write_landing
 from twins.lake.intake import MAX_REJECTS, Reject, conform, content_hash, find_rejects, ranges, sort_and_drop_repeats
-from twins.lake.layout import day_of_path, landing_path, published_path, raw_path, temporary_path
+from twins.lake.layout import day_of_path, landing_path, minute_path, published_path, raw_path, temporary_path
 from twins.lake.merge import merge, newest, split_by_day, split_by_rows
 from twins.lake.scan import read_files, select
 from twins.lake.schema import BODY_SCHEMA, EPOCH, READING_SCHEMA, from_microseconds, microseconds, stamp_batch
-from twins.lake.writer import FileFacts, list_files, publish, remove_files, write_file
+from twins.lake.store import Location, list_files, old_files, open_store, publish, remove_files
+from twins.lake.writer import SETTLED, FileFacts, split_by_content, write_file
 
 __all__ = [
     "BODY_SCHEMA",
     "EPOCH",
     "MAX_REJECTS",
     "READING_SCHEMA",
+    "SETTLED",
     "FileFacts",
+    "Location",
     "Reject",
     "conform",
     "content_hash",
@@ -33,7 +36,10 @@ __all__ = [
     "list_files",
     "merge",
     "microseconds",
+    "minute_path",
     "newest",
+    "old_files",
+    "open_store",
     "publish",
     "published_path",
     "ranges",
@@ -43,6 +49,7 @@ __all__ = [
     "remove_files",
     "select",
     "sort_and_drop_repeats",
+    "split_by_content",
     "split_by_day",
     "split_by_rows",
     "stamp_batch",

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pyarrow as pa
 
 from twins.exceptions import LakeError
 from twins.lake.schema import BODY_SCHEMA
-from twins.lake.writer import write_synced
+from twins.lake.store import Location, read_whole, write_synced
 
 # Handing four small columns to a pool of threads takes longer than compressing them.
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)
@@ -34,12 +31,11 @@ def decode_body(body: bytes | memoryview | pa.Buffer) -> pa.Table:
     return table
 
 
-def write_landing(root: Path, path: str, body: bytes) -> None:
+def write_landing(root: Location, path: str, body: bytes) -> None:
     """Write a landing object so that it survives a power cut before anything refers to it."""
     write_synced(root, path, body)
 
 
-def read_landing(root: Path, path: str) -> pa.Table:
+def read_landing(root: Location, path: str) -> pa.Table:
     """Readings of a landing object; raises FileNotFoundError when it has been compacted and removed meanwhile."""
-    with pa.memory_map(os.fspath(root / path)) as source:
-        return decode_body(source.read_buffer())
+    return decode_body(read_whole(root, path))

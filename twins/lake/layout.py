@@ -1,7 +1,8 @@
 """Where files lie below the lake's directory. All paths are relative and use forward slashes, so they also name S3
 keys.
 
-`raw/v1/day=YYYY-MM-DD/NAME.parquet` holds readings of one UTC day, `landing/v1/NAME.arrows` a body too big for a row.
+`raw/v1/day=YYYY-MM-DD/NAME.parquet` holds readings of one UTC day, `minute/v1/day=YYYY-MM-DD/NAME.parquet` a roll-up
+of them by the minute, `landing/v1/NAME.arrows` a body too big for a row.
 A file being written starts with a dot and does not end in `.parquet`, so no engine's pattern takes it for a part of
 the lake.
 """
@@ -12,12 +13,19 @@ from datetime import date
 from pathlib import PurePosixPath
 
 RAW = "raw/v1"
+MINUTE = "minute/v1"
 LANDING = "landing/v1"
+TOPS = (RAW, MINUTE, LANDING)
 
 
 def raw_path(day: date, name: str) -> str:
     """Path of a file with readings of `day`."""
     return f"{RAW}/day={day.isoformat()}/{name}.parquet"
+
+
+def minute_path(day: date, name: str) -> str:
+    """Path of a file with the roll-up of readings of `day`."""
+    return f"{MINUTE}/day={day.isoformat()}/{name}.parquet"
 
 
 def landing_path(name: str) -> str:

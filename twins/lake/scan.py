@@ -1,43 +1,130 @@
-"""Readings of some sensors and a span of time out of files, decoding only the row groups that can hold them."""
+"""Rows of some sensors and a span of time out of files, decoding only the row groups that hold them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
-from pyarrow.fs import LocalFileSystem
+import pyarrow.parquet as pq
 
+from twins.lake.footers import Footer, footer_of
 from twins.lake.schema import READING_SCHEMA, microseconds
+from twins.lake.store import Bucket, Location, open_store
 
 _TIME = pa.timestamp("us", tz="UTC")
+_ALWAYS = (np.iinfo(np.int64).min, np.iinfo(np.int64).max)
 
 
 def read_files(
-    root: Path,
+    root: Location,
     paths: Sequence[str],
     *,
     sensors: Sequence[int] | None = None,
     start: datetime | None = None,
     end: datetime | None = None,
+    schema: pa.Schema = READING_SCHEMA,
 ) -> pa.Table:
-    """Readings, unmerged, of `sensors` (None: of all) with `start` <= time < `end`.
+    """Rows, unmerged, of `sensors` (None: of all) with `start` <= time < `end`, in `schema`, whose second column is the
+    time.
 
     Raises FileNotFoundError when a file was removed meanwhile.
     """
-    if not paths or (sensors is not None and not sensors):
-        return READING_SCHEMA.empty_table()
-    dataset = ds.FileSystemDataset.from_paths(
-        [str(root / path) for path in paths],
-        schema=READING_SCHEMA,
-        format=ds.ParquetFileFormat(),
-        filesystem=LocalFileSystem(),
-    )
-    return dataset.to_table(filter=_filter(sensors, start, end))
+    if not paths or (sensors is not None and not len(sensors)):
+        return schema.empty_table()
+    span = (_ALWAYS[0] if start is None else microseconds(start), _ALWAYS[1] if end is None else microseconds(end))
+    if sensors is None and span == _ALWAYS:
+        return pa.concat_tables([_read_whole(root, path, schema) for path in paths])
+    wanted = None if sensors is None else np.unique(np.asarray(sensors, dtype=np.int64))
+    parts = [part for path in paths for part in _read_part(root, path, wanted, span, schema)]
+    return pa.concat_tables(parts) if parts else schema.empty_table()
+
+
+def _read_whole(root: Location, path: str, schema: pa.Schema) -> pa.Table:
+    with open_store(root).open(path) as source:
+        return _conform(pq.ParquetFile(source).read(columns=schema.names), schema)
+
+
+def _read_part(
+    root: Location, path: str, wanted: np.ndarray | None, span: tuple[int, int], schema: pa.Schema
+) -> Iterator[pa.Table]:
+    footer = footer_of(root, path)
+    runs = _runs(footer, wanted)
+    groups = _groups(footer, runs, span)
+    if not groups:
+        return
+    store = open_store(root)
+    with store.open(path) as source:
+        # Many small reads cost a round trip each where the file is far away.
+        file = pq.ParquetFile(source, metadata=footer.metadata, pre_buffer=isinstance(store, Bucket))
+        table = file.read_row_groups(groups, columns=schema.names, use_threads=len(groups) > 1)
+    table = _conform(table, schema)
+    yield from _slices(table, footer, runs, groups, span)
+
+
+def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    return table if table.schema.equals(schema) else table.cast(schema)
+
+
+def _runs(footer: Footer, wanted: np.ndarray | None) -> np.ndarray:
+    """First row and end of each wanted sensor that the file holds, one line each."""
+    starts = footer.starts
+    if wanted is None:
+        return np.stack([starts[:-1], starts[1:]], axis=1)
+    at = np.searchsorted(footer.sensors, wanted)
+    within = at < len(footer.sensors)
+    at = at[within][footer.sensors[at[within]] == wanted[within]]
+    return np.stack([starts[at], starts[at + 1]], axis=1)
+
+
+def _groups(footer: Footer, runs: np.ndarray, span: tuple[int, int]) -> list[int]:
+    """Row groups that hold rows of the runs and can hold times of the span."""
+    if not len(runs):
+        return []
+    low = np.searchsorted(footer.groups, runs[:, 0], side="right") - 1
+    high = np.searchsorted(footer.groups, runs[:, 1], side="left")
+    depth = np.zeros(len(footer.groups) + 1, np.int64)
+    np.add.at(depth, low, 1)
+    np.add.at(depth, high, -1)
+    held = np.cumsum(depth)[: len(footer.groups) - 1] > 0
+    return np.flatnonzero(held & (footer.last >= span[0]) & (footer.first < span[1])).tolist()
+
+
+def _slices(
+    table: pa.Table, footer: Footer, runs: np.ndarray, groups: list[int], span: tuple[int, int]
+) -> Iterator[pa.Table]:
+    """The rows of the runs within the span out of row groups read one after the other: slices, without copying."""
+    begins, ends = footer.groups[groups], footer.groups[np.asarray(groups) + 1]
+    shift = np.cumsum(ends - begins) - (ends - begins) - begins
+    low = np.maximum(runs[:, 0][:, None], begins[None, :]) + shift
+    high = np.minimum(runs[:, 1][:, None], ends[None, :]) + shift
+    pieces = list(zip(low[low < high].tolist(), high[low < high].tolist(), strict=True))
+    if span != _ALWAYS:
+        time = table.column(1).cast(pa.int64()).to_numpy()
+        pieces = [
+            (a + int(np.searchsorted(time[a:b], span[0])), a + int(np.searchsorted(time[a:b], span[1])))
+            for a, b in pieces
+        ]
+    for a, b in _joined(pieces):
+        yield table.slice(a, b - a)
+
+
+def _joined(pieces: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Neighbouring pieces as one; empty ones dropped."""
+    open_: tuple[int, int] | None = None
+    for a, b in pieces:
+        if a >= b:
+            continue
+        if open_ is not None and open_[1] == a:
+            open_ = (open_[0], b)
+            continue
+        if open_ is not None:
+            yield open_
+        open_ = (a, b)
+    if open_ is not None:
+        yield open_
 
 
 def select(
@@ -47,9 +134,9 @@ def select(
     return readings.filter(_filter(sensors, start, end))
 
 
-def _filter(sensors: Sequence[int] | None, start: datetime | None, end: datetime | None) -> pc.Expression:
+def _filter(sensors: Sequence[int], start: datetime | None, end: datetime | None) -> pc.Expression:
     time = pc.field("time")
-    chosen = pc.scalar(True) if sensors is None else _is_one_of(sensors)
+    chosen = _is_one_of(sensors)
     if start is not None:
         chosen &= time >= pa.scalar(microseconds(start), pa.int64()).cast(_TIME)
     if end is not None:
@@ -60,6 +147,6 @@ def _filter(sensors: Sequence[int] | None, start: datetime | None, end: datetime
 def _is_one_of(sensors: Sequence[int]) -> pc.Expression:
     sensor = pc.field("sensor")
     ids = np.unique(np.asarray(sensors, dtype=np.int32))
-    # The range is what row group statistics answer; the set is for what lies between.
+    # The range is quick to compare; the set is for what lies between.
     chosen = (sensor >= pa.scalar(ids[0], pa.int32())) & (sensor <= pa.scalar(ids[-1], pa.int32()))
     return chosen if len(ids) > int(ids[-1]) - int(ids[0]) else chosen & sensor.isin(pa.array(ids))

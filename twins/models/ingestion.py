@@ -68,12 +68,27 @@ class FileState(models.TextChoices):
     RETIRED = "retired", "retired: replaced, kept for readers that still hold it"
 
 
+class Dataset(models.TextChoices):
+    RAW = "raw", "raw: readings"
+    MINUTE = "minute", "minute: their roll-up by the minute"
+
+
 class LakeFile(models.Model):
-    """A Parquet file of the lake. `level` counts how often its rows were merged into a larger file."""
+    """A Parquet file of the lake. `level` counts how often its rows were merged into a larger file.
+
+    A roll-up is `of` one file of readings and lives and goes with it; one that is of none is what retention left.
+    """
 
     id = models.BigAutoField(primary_key=True)
     path = models.CharField(max_length=200, unique=True, help_text="Relative to the lake.")
-    dataset = models.CharField(max_length=20, default="raw")
+    dataset = models.CharField(max_length=20, choices=Dataset.choices, default=Dataset.RAW)
+    of = models.ForeignKey("self", models.CASCADE, null=True, related_name="rollups")
+    minutes = models.PositiveBigIntegerField(
+        null=True, help_text="Rows a roll-up of it has or would have; empty: nobody has counted yet."
+    )
+    cleaned_of = models.CharField(
+        max_length=64, default="", help_text="Hash of the expired sensors it is known to hold nothing of."
+    )
     level = models.PositiveSmallIntegerField()
     state = models.CharField(max_length=10, choices=FileState.choices, default=FileState.INTENT)
     day = models.DateField(help_text="UTC day of every reading in it.")
@@ -126,6 +141,11 @@ class LatestReading(models.Model):
     value = models.FloatField()
     quality = models.IntegerField(help_text="OPC UA status code as int32: 0 good, above uncertain, below bad.")
     batch = models.BigIntegerField(help_text="The batch it came with; batches may be forgotten, so no reference.")
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["value", "sensor"], name="latest_reading_by_value"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.sensor_id}: {self.value} at {self.time:%Y-%m-%d %H:%M:%S}"

@@ -8,9 +8,8 @@ and reading makes the whole view be taken afresh.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import pyarrow as pa
 from django.db import connection
@@ -24,8 +23,7 @@ _BEYOND = datetime.max.replace(tzinfo=UTC)
 _View = TypeVar("_View")
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """One reading of one sensor: time in UTC, value in the sensor's unit, quality 0 = good."""
 
     sensor: int

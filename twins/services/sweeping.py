@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from django.db import connection
 
@@ -52,22 +50,13 @@ def _sweep_intents(before: datetime) -> int:
 
 def _sweep_unknown(before: datetime) -> int:
     """Files without a row. Intents are committed before their files are written, so whatever has no row is dead."""
-    found = {lake.published_path(path) for path in _old_files(settings().LAKE, before.timestamp())}
+    found = {lake.published_path(path) for path in lake.old_files(settings().LAKE, before.timestamp())}
     known = _paths(
         "SELECT path FROM twins_lakefile WHERE path = ANY(%s) "
         "UNION ALL SELECT landing FROM twins_batch WHERE compacted_at IS NULL AND landing IS NOT NULL",
         sorted(found),
     )
     return lake.remove_files(settings().LAKE, found.difference(known))
-
-
-def _old_files(root: Path, before: float) -> Iterator[str]:
-    for path in lake.list_files(root):
-        try:
-            if (root / path).stat().st_mtime < before:
-                yield path
-        except FileNotFoundError:
-            continue
 
 
 def _paths(statement: str, argument: datetime | list[str]) -> list[str]:

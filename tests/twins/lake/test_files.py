@@ -107,3 +107,52 @@ def test_instants_keep_their_microsecond_and_need_a_zone() -> None:
     assert lake.from_microseconds(lake.microseconds(instant)) == instant
     with pytest.raises(ValueError, match="time zone"):
         lake.microseconds(instant.replace(tzinfo=None))
+
+
+def test_a_file_of_an_earlier_version_reads_the_same(tmp_path, table_of, rows_of, rows) -> None:
+    path = lake.raw_path(DAY_0, "old")
+    (tmp_path / path).parent.mkdir(parents=True)
+    pq.write_table(table_of(rows), tmp_path / path, row_group_size=1000)
+
+    found = lake.read_files(tmp_path, [path], sensors=[3, 17, 99], start=lake.from_microseconds(DAY // 2))
+
+    assert rows_of(found) == [row for row in rows if row[0] in (3, 17) and row[1] >= DAY // 2]
+
+
+def test_a_sensor_across_row_groups_is_found_whole(tmp_path, table_of, rows_of, monkeypatch) -> None:
+    monkeypatch.setattr("twins.lake.writer.ROW_GROUP", 64)
+    rows = [(sensor, t * 1000, float(t), 0, 1) for sensor in range(1, 6) for t in range(150)]
+    path, _ = publish(tmp_path, "a", table_of(rows))
+
+    for sensors, first, last in (([1], 0, 150), ([2, 4], 63, 65), ([5], 100, 101), ([1, 2, 3, 4, 5], 10, 140)):
+        bounds = {"start": lake.from_microseconds(first * 1000), "end": lake.from_microseconds(last * 1000)}
+        expected = [row for row in rows if row[0] in sensors and first * 1000 <= row[1] < last * 1000]
+        assert rows_of(lake.read_files(tmp_path, [path], sensors=sensors, **bounds)) == expected
+    assert pq.read_metadata(tmp_path / path).num_row_groups == 12
+
+
+@pytest.mark.parametrize(("noise", "encoding"), [(True, "BYTE_STREAM_SPLIT"), (False, "PLAIN")])
+def test_values_are_encoded_as_their_content_compresses_best(tmp_path, table_of, rows_of, noise, encoding) -> None:
+    dice = random.Random(1)
+    rows = [(1, t, dice.gauss(50, 5) if noise else t % 7 / 10, 0, 1) for t in range(5000)]
+
+    path, _ = publish(tmp_path, "a", table_of(rows), level=1)
+
+    encodings = pq.read_metadata(tmp_path / path).row_group(0).column(2).encodings
+    assert encoding in encodings
+    assert {"BYTE_STREAM_SPLIT", "PLAIN"} - {encoding} - set(encodings)
+    assert rows_of(lake.read_files(tmp_path, [path])) == rows
+
+
+def test_noise_and_steps_go_apart_where_both_are_worth_a_file(table_of, rows_of, monkeypatch) -> None:
+    dice = random.Random(1)
+    rows = [
+        (sensor, t, dice.gauss(50, 5) if sensor % 2 else t % 7 / 10, 0, 1) for sensor in (1, 2, 3) for t in range(500)
+    ]
+
+    assert [rows_of(table) for table in lake.split_by_content(table_of(rows))] == [rows]
+
+    monkeypatch.setattr("twins.lake.writer.ROW_GROUP", 500)
+    steps, noise = lake.split_by_content(table_of(rows))
+    assert rows_of(steps) == [row for row in rows if row[0] == 2]
+    assert rows_of(noise) == [row for row in rows if row[0] != 2]

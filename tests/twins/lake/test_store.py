@@ -1,0 +1,96 @@
+"""The same lake in a directory and in a bucket: accepted, compacted, merged, read and swept alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from twins import lake
+from twins.exceptions import ConfigurationError
+from twins.models import Batch, LakeFile
+from twins.models.ingestion import FileState
+from twins.selectors.readings import latest_readings
+from twins.services import ingestion
+from twins.services.compaction import compact_crowded_days, compact_hot_tail, sweep_lake
+
+T0 = datetime(2026, 5, 1, 23, 59, 58, tzinfo=UTC)
+S = timedelta(seconds=1)
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """Options of the URI of a bucket `plant` of a server of its own."""
+    from moto.server import ThreadedMotoServer
+    from pyarrow.fs import FileSystem
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    options = f"endpoint_override=127.0.0.1:{server.get_host_and_port()[1]}&scheme=http&region=us-east-1"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        files, _ = FileSystem.from_uri(f"s3://plant?{options}&allow_bucket_creation=true")
+        files.create_dir("plant")
+        yield options
+    server.stop()
+
+
+@pytest.fixture(params=["directory", "bucket"])
+def place(request: Any, settings: Any, tmp_path: Any) -> Any:
+    """Where the lake of this test is."""
+    if request.param == "bucket":
+        uri = f"s3://plant/{tmp_path.name}?{request.getfixturevalue('s3')}"
+        settings.TWINS = {**settings.TWINS, "LAKE": uri}
+    return settings.TWINS["LAKE"]
+
+
+def test_a_file_has_its_name_once_it_is_published_and_is_gone_once_removed(place: Any) -> None:
+    path = lake.raw_path(T0.date(), "a")
+    store = lake.open_store(place)
+
+    store.write(path, b"all of it")
+    store.publish([path], lambda name: None)
+
+    with store.open(path) as source:
+        assert source.read() == b"all of it"
+    assert list(lake.list_files(place)) == [path]
+    assert list(lake.old_files(place, 0)) == []
+    assert list(lake.old_files(place, datetime(2200, 1, 1, tzinfo=UTC).timestamp())) == [path]
+    assert lake.remove_files(place, [path, path]) == 1
+    assert list(lake.list_files(place)) == []
+    with pytest.raises(FileNotFoundError):
+        store.open(path).read()
+    assert store.is_writable()
+
+
+def test_readings_are_the_same_wherever_the_lake_lies(place, sensor_keys, accept, scanned, monkeypatch) -> None:
+    expected: dict[tuple[int, datetime], float] = {}
+    for number in range(12):
+        # Every third is a landing object.
+        monkeypatch.setattr(ingestion, "MAX_BODY", 10 if number % 3 == 0 else 1_000_000)
+        rows = {(key, T0 + (i + number // 2) * S): number + i / 10 for key in sensor_keys for i in range(3)}
+        accept([(*key, value) for key, value in rows.items()], key=str(number))
+        expected.update(rows)
+        if number % 2:
+            compact_hot_tail()
+        if number % 4 == 3:
+            compact_crowded_days(fan_in=2)
+        assert scanned(sensor_keys) == [(*key, expected[key]) for key in sorted(expected)]
+    assert not Batch.objects.filter(compacted_at=None).exists()
+    live = LakeFile.objects.filter(state=FileState.LIVE)
+    assert set(lake.list_files(place)) > set(live.values_list("path", flat=True))
+
+    sweep_lake(now=timezone.now() + timedelta(hours=2))
+
+    assert set(lake.list_files(place)) == set(live.values_list("path", flat=True))
+    assert scanned(sensor_keys) == [(*key, expected[key]) for key in sorted(expected)]
+    assert latest_readings(sensor_keys)[sensor_keys[0]].time == max(time for _, time in expected)
+
+
+def test_a_place_that_is_neither_directory_nor_bucket_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"TWINS\['LAKE'\] is 'ftp://plant'"):
+        lake.open_store("ftp://plant")
