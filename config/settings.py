@@ -96,6 +96,8 @@ TEMPLATES = [
 ROOT_URLCONF = "config.urls"
 ASGI_APPLICATION = "config.asgi.application"
 STATIC_URL = "static/"
+LOGIN_REDIRECT_URL = "admin:index"  # the theme's login page forgets where it should lead to
+UNFOLD = {"SITE_TITLE": "Asset twins", "SITE_HEADER": "Asset twins"}
 
 DATABASES = {"default": _database(_ADDRESSES.get("DATABASE_URL", "postgresql:///twins"))}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

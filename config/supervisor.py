@@ -7,6 +7,7 @@ it: by its own hand on SIGINT and SIGTERM, by the kernel's (Linux) or by the nex
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import signal
@@ -65,7 +66,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--demo", action="store_true", help="load a power plant that ages, then play live data")
     parser.add_argument("--data", type=Path, help="directory of everything that is kept (default .data)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
-    parser.add_argument("--port", type=int, default=8000, help="port to listen on (default 8000)")
+    parser.add_argument("--port", type=_port, default=8000, help="port to listen on (default 8000)")
+
+
+def _port(text: str) -> int:
+    if text.isdecimal() and 1 <= int(text) <= 65535:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a port: choose one from 1 to 65535")
 
 
 def main(arguments: list[str]) -> int:
@@ -81,6 +88,7 @@ def run(options: argparse.Namespace) -> int:
     say(f"starting; data in {data}")
     try:
         _check_port(options.host, options.port)
+        _check_data(data)
         with processes.exclusive(data):
             return Supervisor(data, options).run()
     except (embedded.EngineError, processes.BusyError, OSError) as error:
@@ -165,6 +173,7 @@ class Supervisor:
         self._watch(lambda: process.poll() is not None)
         self.children.remove(child)
         processes.end_group(process)
+        processes.pid_file(self.data, child.name).unlink(missing_ok=True)
         if process.returncode:
             raise embedded.EngineError(f"The database could not be prepared:\n{self._tail('prepare')}")
         say("the database is up to date")
@@ -244,6 +253,7 @@ class Supervisor:
         child.process = None
         if child.once and process.returncode == 0:
             self.children.remove(child)
+            processes.pid_file(self.data, child.name).unlink(missing_ok=True)
             say(f"{child.name} is done")
             if child.then:
                 self._start(child.then)
@@ -265,7 +275,7 @@ class Supervisor:
         services = [child for child in self.children if child not in engines]
         for group in (services, engines):
             _stop_together(group)
-        for name in [*(child.name for child in self.children), "prepare", "up"]:
+        for name in [*(child.name for child in self.children), "up"]:
             processes.pid_file(self.data, name).unlink(missing_ok=True)
         say("stopped")
 
@@ -326,9 +336,24 @@ def _check_port(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
+            if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+                raise OSError(
+                    f"{host} is no address of this machine ({error.strerror}): choose another with --host."
+                ) from None
             raise OSError(
                 f"Port {port} on {host} cannot be used ({error.strerror}): choose another with --port."
             ) from None
+
+
+def _check_data(data: Path) -> None:
+    folder = data / "run"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        reason = "" if os.access(folder, os.W_OK | os.X_OK) else "it belongs to another user"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    if reason:
+        raise OSError(f"{data} cannot keep the data ({reason}): choose another directory with --data.")
 
 
 def _block(data: Path, address: str, facts: dict[str, Any]) -> str:

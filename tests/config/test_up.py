@@ -35,7 +35,7 @@ def test_the_password_that_is_shown_opens_the_admin(up: Any) -> None:
     with httpx.Client(base_url=up.url, follow_redirects=True) as browser:
         browser.get("/admin/login/")
         form = {"username": "planner", "password": up.password(), "csrfmiddlewaretoken": browser.cookies["csrftoken"]}
-        answer = browser.post("/admin/login/?next=/admin/", data=form, headers={"Referer": f"{up.url}/admin/login/"})
+        answer = browser.post("/admin/login/", data=form, headers={"Referer": f"{up.url}/admin/login/"})
         assert answer.status_code == 200
         assert answer.url.path == "/admin/"
 
@@ -58,8 +58,10 @@ def test_secrets_are_readable_by_their_owner_only(up: Any) -> None:
     assert not any(value in line for line in up.processes() for value in _secrets(up))
 
 
-def test_every_process_id_is_on_file(up: Any) -> None:
-    for name in (*CHILDREN, "up"):
+def test_the_process_ids_on_file_are_of_what_runs(up: Any) -> None:
+    names = {*CHILDREN, "up"}
+    assert {path.stem for path in (up.data / "run").glob("*.pid")} == names
+    for name in names:
         os.kill(up.pid(name), 0)
 
 
@@ -75,6 +77,27 @@ def test_a_port_in_use_is_refused_before_anything_starts(up: Any, start_up: Call
     assert second.process.wait(20) == 1
     assert f"Port {up.port} on 127.0.0.1 cannot be used" in second.said()
     assert not second.data.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--port", "70000"], "'70000' is not a port: choose one from 1 to 65535"),
+        (["--port=-1"], "'-1' is not a port: choose one from 1 to 65535"),
+        (["--host", "192.0.2.1"], "192.0.2.1 is no address of this machine"),
+        (["--host", "nowhere.invalid"], "nowhere.invalid is no address of this machine"),
+        (["--data", "/dev/null"], "/dev/null cannot keep the data (Not a directory): choose another directory"),
+        (["--colour"], "unrecognized arguments: --colour"),
+    ],
+)
+def test_arguments_that_cannot_work_are_refused_by_a_sentence(
+    start_up: Callable[..., Any], arguments: list[str], sentence: str
+) -> None:
+    refused = start_up(arguments=arguments)
+    assert refused.process.wait(20) in (1, 2)
+    assert sentence in refused.said()
+    assert "Traceback" not in refused.said()
+    assert not refused.data.exists()
 
 
 def test_every_child_that_is_killed_comes_back_and_that_is_said(up: Any) -> None:

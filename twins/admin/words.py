@@ -74,8 +74,9 @@ def failure_probability(assessment: Assessment) -> str:
 
 
 def driver(entry: dict[str, Any]) -> str:
-    """'VIB -31': an input and the points of health it takes or gives."""
-    return f"{entry['input']} {entry['points']:+.0f}"
+    """'VIB -31': an input and the points of health it takes or gives; '-' when that is not half a point."""
+    points = f"{entry['points']:+z.0f}"
+    return "-" if points == "+0" else f"{entry['input']} {points}"
 
 
 def age(instant: datetime | None, now: datetime) -> str:

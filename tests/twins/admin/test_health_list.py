@@ -218,6 +218,8 @@ def test_units_are_written_as_people_write_them() -> None:
         "12.3 cycle", "12.3 °C", "12.3", "12.3 mm/s",
     ]  # fmt: skip
     assert [words.quality(status) for status in (0, 1, -1)] == ["good", "uncertain", "bad"]
+    drivers = [{"input": "age", "points": points} for points in (-0.3, 0.4, -0.6, 12.0)]
+    assert [words.driver(entry) for entry in drivers] == ["-", "-", "age -1", "age +12"]
     assert [words.number(value) for value in (0.01234, 9.996, 99.96, 12345.6)] == ["0.0123", "10", "100", "12,346"]
 
 
