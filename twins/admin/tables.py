@@ -36,7 +36,8 @@ def evidence(row: Assessment, now: datetime) -> dict[str, SafeString | str]:
 
 def _drivers(row: Assessment) -> SafeString | str:
     """Every input that moves the score, the worst first."""
-    return _table(["input", "points of health"], [[entry["input"], f"{entry['points']:+z.1f}"] for entry in row.drivers])
+    cells = [[entry["input"], f"{entry['points']:+z.1f}"] for entry in row.drivers]
+    return _table(["input", "points of health"], cells)
 
 
 def _horizons(row: Assessment) -> SafeString | str:

@@ -16,6 +16,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings as django_settings
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
+from django.templatetags.static import static
 from django.urls import NoReverseMatch, reverse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
@@ -134,6 +135,7 @@ def _login_url() -> str:
 
 @functools.cache
 def _page() -> str:
-    """Strawberry's GraphiQL, sending the header that says it is no form."""
+    """Strawberry's GraphiQL, sending the header that says it is no form; without internet a plain page stands in."""
     page = get_graphql_ide_html("graphiql")
+    page = page.replace("<head>", f'<head><script src="{static("twins/console.js")}"></script>', 1)
     return page.replace("const defaultHeaders = {};", 'const defaultHeaders = {"X-Requested-With": "GraphiQL"};')

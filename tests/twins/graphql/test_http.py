@@ -161,6 +161,15 @@ def test_a_browser_that_is_signed_in_gets_the_page(browser: httpx.Client) -> Non
     assert '"X-Requested-With": "GraphiQL"' in answer.text
 
 
+def test_the_page_brings_its_stand_in_for_a_network_without_internet(browser: httpx.Client) -> None:
+    page = browser.get("/graphql/", headers=PAGE).text
+    stand_in = page.index('<script src="/static/twins/console.js">')
+    assert stand_in < page.index("https://unpkg.com/")  # else it would wait behind what does not come
+    script = browser.get("/static/twins/console.js")
+    assert script.headers["Content-Type"].startswith("text/javascript")
+    assert "https://" not in script.text
+
+
 def test_a_session_asks_by_post_only_with_a_proof_that_it_was_meant(browser: httpx.Client) -> None:
     content = {"query": QUERY}
     assert browser.post("/graphql/", json=content).status_code == 403
