@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -14,25 +14,32 @@ from twins.graphql.errors import ClientErrors
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation to be executed."""
+    """One operation to be executed; `extensions` is what else the client asked for."""
 
     query: str
     variables: dict[str, Any]
     name: str | None = None
+    extensions: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, document: Any) -> Operation:
-        """From {"query", "variables", "operationName"}; raises MalformedBody, which says what is wrong."""
+        """From {"query", "variables", "operationName", "extensions"}; raises MalformedBody, which says what is wrong.
+
+        Other keys are ignored, as the specification of GraphQL over HTTP wants it.
+        """
         if not isinstance(document, dict):
             raise MalformedBody('Send one JSON object: {"query": "...", "variables": {...}}.')
         query, variables, name = document.get("query"), document.get("variables"), document.get("operationName")
+        extensions = document.get("extensions")
         if not isinstance(query, str) or not query.strip():
             raise MalformedBody("The field 'query' must hold the text of a GraphQL operation.")
         if not isinstance(variables, dict | None):
             raise MalformedBody("The field 'variables' must be an object or null.")
         if not isinstance(name, str | None):
             raise MalformedBody("The field 'operationName' must be a text or null.")
-        return cls(query, variables or {}, name or None)
+        if not isinstance(extensions, dict | None):
+            raise MalformedBody("The field 'extensions' must be an object or null.")
+        return cls(query, variables or {}, name or None, extensions or {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +59,17 @@ class Answer:
         return cls(encode(result).decode(), orjson.dumps(_errors(result)).decode(), refused, failed=result.data is None)
 
 
+def is_refused(result: ExecutionResult) -> bool:
+    """Whether the request was wrong as a whole, so that nothing was executed: what fails at a field has a path."""
+    return result.data is None and any(error.path is None for error in result.errors or ())
+
+
 def encode(result: ExecutionResult) -> bytes:
-    """The answer as JSON; NaN and infinity are null, and `orjson.Fragment` is taken as it is."""
-    content: dict[str, Any] = {"data": result.data}
+    """The answer as JSON, without `data` when nothing was executed.
+
+    NaN and infinity are null, and `orjson.Fragment` is taken as it is.
+    """
+    content: dict[str, Any] = {} if is_refused(result) else {"data": result.data}
     if result.errors:
         content["errors"] = _errors(result)
     if result.extensions:

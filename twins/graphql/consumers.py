@@ -27,12 +27,11 @@ from django.core.handlers.asgi import ASGIRequest
 from django.db import InterfaceError, OperationalError, close_old_connections
 from graphql import GraphQLError, get_operation_ast, parse
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
-from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
 from twins.conf import settings
 from twins.exceptions import AccessDenied, MalformedBody, TwinsError
-from twins.graphql.answers import Answer, Operation
+from twins.graphql.answers import Answer, Operation, is_refused
 from twins.graphql.context import Context
 from twins.graphql.hub import Hub
 from twins.graphql.limits import TOKENS
@@ -231,7 +230,7 @@ async def _answers(operation: Operation, principal: Principal) -> AsyncGenerator
         )
     except (CannotGetOperationTypeError, InvalidOperationTypeError):
         raise MalformedBody("The document holds no such operation, or several and no 'operationName'.") from None
-    yield Answer.of(result, refused=isinstance(result, PreExecutionError))
+    yield Answer.of(result, refused=is_refused(result))
 
 
 def _execution_key(operation: Operation, principal: Principal) -> Hashable:

@@ -23,23 +23,37 @@ from graphql import (
     InlineFragmentNode,
     IntValueNode,
     OperationDefinitionNode,
+    OverlappingFieldsCanBeMergedRule,
     SelectionSetNode,
+    ValidationContext,
     VariableNode,
     get_named_type,
     is_leaf_type,
     is_list_type,
     parse,
+    specified_rules,
+    validate,
 )
 from graphql.pyutils import Undefined
 from graphql.type import GraphQLNonNull
+from graphql.validation.validate import ValidationAbortedError
 from strawberry.extensions import SchemaExtension
+from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
+from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from twins.graphql.types.connection import MAX_FIRST
+from twins.models.access import Scope
 
 TOKENS, DEPTH, ALIASES, DIRECTIVES, ROOT_FIELDS, COST = 4000, 20, 100, 50, 20, 2_000_000
 SIZE_ARGUMENTS = ("first", "points")
 SIZED_LISTS = ("nodes", "readings")
 SHORT_LIST, INTROSPECTION_LIST = 10, 30
+COMPARISONS = 50_000
+"""Steps that the comparison of repeated fields may take, each about 2 microseconds."""
+ERRORS = 5
+"""Mistakes of a document that are told at once: one more tells nothing new, and costs."""
+_EXCESS = {"code": "LIMIT_EXCEEDED"}
+_INTROSPECTION = ("__schema", "__type")
 
 
 class Weight(NamedTuple):
@@ -65,6 +79,7 @@ class _Walk:
     schema: GraphQLSchema
     fragments: Mapping[str, FragmentDefinitionNode]
     variables: Mapping[str, Any]
+    introspects: bool
 
     def __post_init__(self) -> None:
         self._weights: dict[str, Weight] = {}
@@ -95,6 +110,11 @@ class _Walk:
         return self._weights[name]
 
     def _field(self, node: FieldNode, parent: GraphQLNamedType | None) -> Weight:
+        if node.name.value in _INTROSPECTION and not self.introspects:
+            reason = f"Reading the schema ({node.name.value}) needs the scope 'introspect'"
+            raise GraphQLError(
+                f"{reason}: use a token that was made with it.", [node], extensions={"code": "FORBIDDEN"}
+            )
         field = _definition(self.schema, parent, node.name.value)
         named = get_named_type(field.type) if field else None
         inner = self.selection(node.selection_set, named)
@@ -124,7 +144,9 @@ class _Walk:
             if isinstance(size, bool) or not isinstance(size, int | float) or size != size // 1:
                 return 1
             if not 1 <= size <= MAX_FIRST:
-                raise GraphQLError(f"{name} is {str(size)[:20]}: ask for 1 to {MAX_FIRST}.", [node])
+                raise GraphQLError(
+                    f"{name} is {str(size)[:20]}: ask for 1 to {MAX_FIRST}.", [node], extensions=dict(_EXCESS)
+                )
             return int(size)
         return 1
 
@@ -136,14 +158,17 @@ class _Walk:
 
 
 def check_limits(
-    schema: GraphQLSchema, document: DocumentNode, variables: Mapping[str, Any] | None
+    schema: GraphQLSchema, document: DocumentNode, variables: Mapping[str, Any] | None, *, introspects: bool
 ) -> list[GraphQLError]:
-    """What speaks against running the document; empty when nothing does. Linear in its length."""
+    """What speaks against running the document; empty when nothing does. Linear in its length.
+
+    `introspects`: whether the schema itself may be asked for.
+    """
     fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
     try:
         for operation in document.definitions:
             if isinstance(operation, OperationDefinitionNode):
-                walk = _Walk(schema, fragments, _variables(operation, variables or {}))
+                walk = _Walk(schema, fragments, _variables(operation, variables or {}), introspects)
                 for error in _excesses(walk, operation):
                     return [error]
     except GraphQLError as error:
@@ -172,7 +197,7 @@ def _too_much(name: str, value: Any, limit: int) -> GraphQLError:
     shown = value if not isinstance(value, int) or value < 10**12 else "more than 10^12"
     return GraphQLError(
         f"The {name} of this query is {shown}, at most {limit} is allowed: ask for fewer fields or smaller pages.",
-        extensions={"code": "LIMIT_EXCEEDED"},
+        extensions=dict(_EXCESS),
     )
 
 
@@ -188,7 +213,7 @@ def _variables(operation: OperationDefinitionNode, given: Mapping[str, Any]) -> 
 
 
 def _definition(schema: GraphQLSchema, parent: GraphQLNamedType | None, name: str) -> GraphQLField | None:
-    if parent is not None and parent is schema.query_type and name in ("__schema", "__type"):
+    if parent is not None and parent is schema.query_type and name in _INTROSPECTION:
         return schema.get_field(parent, name)  # type: ignore[arg-type]
     found: GraphQLField | None = getattr(parent, "fields", {}).get(name)
     return found if isinstance(found, GraphQLField) else None
@@ -207,11 +232,29 @@ def _parse(text: str) -> DocumentNode:
         raise _too_much("nesting", "more", DEPTH) from None
 
 
-@lru_cache(maxsize=256)
-def _validate(schema: GraphQLSchema, document: DocumentNode, rules: tuple[Any, ...]) -> list[GraphQLError]:
-    from strawberry.schema.schema import validate_document
+class _Merging(OverlappingFieldsCanBeMergedRule):
+    """GraphQL's comparison of fields that share a name, which is not linear: with a bound of ours."""
 
-    return validate_document(schema, document, rules)
+    def __init__(self, context: ValidationContext) -> None:
+        super().__init__(context)
+        self.rule_context.remaining_complexity_budget = COMPARISONS
+
+
+_RULES = (
+    *(_Merging if rule is OverlappingFieldsCanBeMergedRule else rule for rule in specified_rules),
+    MaybeNullValidationRule,
+    OneOfInputValidationRule,
+)
+
+
+@lru_cache(maxsize=256)
+def _validate(schema: GraphQLSchema, document: DocumentNode, introspects: bool) -> list[GraphQLError]:
+    # A suggestion names what the schema holds; it also takes the longer to find, the longer the wrong name is.
+    errors = validate(schema, document, _RULES, max_errors=ERRORS, hide_suggestions=not introspects)
+    if errors and len(errors) <= ERRORS and isinstance(errors[-1], ValidationAbortedError):
+        reason = "This document repeats or nests the same fields so often that it cannot be checked in time"
+        return [GraphQLError(f"{reason}: name each field once.", extensions=dict(_EXCESS))]
+    return errors
 
 
 class Limits(SchemaExtension):
@@ -227,6 +270,7 @@ class Limits(SchemaExtension):
         context = self.execution_context
         schema, document = context.schema._schema, context.graphql_document
         assert document is not None
-        errors = check_limits(schema, document, context.variables)
-        context.pre_execution_errors = errors or _validate(schema, document, context.validation_rules)
+        introspects = context.context.principal.may(Scope.INTROSPECT)
+        errors = check_limits(schema, document, context.variables, introspects=introspects)
+        context.pre_execution_errors = errors or _validate(schema, document, introspects)
         yield

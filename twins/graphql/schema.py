@@ -18,6 +18,7 @@ from twins.graphql.scalars import SCALARS
 from twins.graphql.subscriptions import Subscription
 from twins.graphql.types import PartTwin, ProductTwin, SystemTwin
 from twins.graphql.types.twin import TWIN_KINDS
+from twins.models.access import Scope
 
 
 class Schema(strawberry.Schema):
@@ -28,9 +29,17 @@ class Schema(strawberry.Schema):
 
 
 class Executor(PlannedExecutor):
-    """Plans twins."""
+    """Plans twins, and keeps what the schema holds from whoever may not read it."""
 
     kinds = {"Twin": TWIN_KINDS, "Node": TWIN_KINDS}
+
+    @classmethod
+    def build(
+        cls, schema: Any, document: Any, root_value: Any = None, context_value: Any = None, *rest: Any, **options: Any
+    ) -> Any:
+        """As in graphql-core; the mistakes in variables come without suggestions."""
+        options["hide_suggestions"] = not context_value.principal.may(Scope.INTROSPECT)
+        return super().build(schema, document, root_value, context_value, *rest, **options)
 
 
 schema = Schema(

@@ -1,8 +1,12 @@
-"""GraphQL over HTTP: POST with JSON, GET for queries only, and GraphiQL for a browser that is signed in.
+"""GraphQL over HTTP as its specification has it: POST with JSON, GET for queries, and a page for a signed-in browser.
 
-Answers are encoded by orjson, so a resolver may hand over ready JSON as `orjson.Fragment`. Once a request is
-well-formed the status is 200 and errors are in the answer, unless the client prefers
-`application/graphql-response+json`: then a request that could not be executed at all is 400.
+Answers are encoded by orjson, so a resolver may hand over ready JSON as `orjson.Fragment`. A client that accepts
+`application/graphql-response+json` learns from the status whether anything was executed (4xx: it was not). For
+`application/json` a document that is wrong is answered 200, as older clients expect it; what is no GraphQL request, is
+not allowed or asks for too much is a 4xx in both.
+
+A URL is written into logs and histories, and a link can send it: GET takes the text of a document only from who may
+read the schema, and from a session only with the proof that POST needs.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Coroutine
 from typing import Any
+from urllib.parse import parse_qsl
 
 import orjson
 from asgiref.sync import sync_to_async
@@ -19,29 +24,33 @@ from django.http import HttpRequest, HttpResponse
 from django.templatetags.static import static
 from django.urls import NoReverseMatch, reverse
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_http_methods
 from strawberry.http.ides import get_graphql_ide_html
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from strawberry.types.execution import ExecutionResult
 from strawberry.types.graphql import OperationType
 
 from twins.conf import settings
-from twins.exceptions import MalformedBody
-from twins.graphql.answers import Operation, encode
+from twins.exceptions import AccessDenied, MalformedBody
+from twins.graphql.answers import Operation, encode, is_refused
 from twins.graphql.context import Context
 from twins.graphql.schema import schema
 from twins.http.answers import REFUSALS, answer, refusal, require_json
 from twins.http.authentication import NotAuthenticated, authorise
 from twins.http.bodies import body_limit, read_body
+from twins.http.negotiation import preferred_type
 from twins.http.transactions import commits_itself
 from twins.models.access import Scope
 from twins.services.principals import Principal
 
 View = Callable[[HttpRequest], Coroutine[Any, Any, HttpResponse]]
-RESPONSE_TYPE = "application/graphql-response+json"
+JSON, RESPONSE, PAGE = "application/json", "application/graphql-response+json", "text/html"
 _ALLOWED = {
     "GET": {OperationType.QUERY},
     "POST": {OperationType.QUERY, OperationType.MUTATION},
 }
+_PARAMETERS = ("query", "operationName", "variables", "extensions")
+_STATUS = {"FORBIDDEN": 403, "INTERNAL": 500, "LIMIT_EXCEEDED": 400}
+"""What a refused operation is in HTTP by the code of its error, whatever the client accepts."""
 
 
 def _answers_refusals(view: View) -> View:
@@ -50,7 +59,9 @@ def _answers_refusals(view: View) -> View:
         try:
             return await view(request)
         except REFUSALS as error:
-            return refusal(error)
+            response = refusal(error)
+            response["Content-Type"] = _header(_content_type(request) or JSON)
+            return response
 
     return answering
 
@@ -58,23 +69,28 @@ def _answers_refusals(view: View) -> View:
 @body_limit(lambda: settings().QUERY_MAX_BYTES)
 @commits_itself
 @csrf_exempt
-@require_http_methods(["GET", "POST"])
 @_answers_refusals
 async def graphql(request: HttpRequest) -> HttpResponse:
     """One operation of one request, or the page to write one."""
-    wants_page = request.method == "GET" and "query" not in request.GET and _prefers_html(request)
+    if request.method not in _ALLOWED:
+        return _not_allowed(f"{request.method} is not answered here: use POST.", "GET, POST")
+    wants_page = request.method == "GET" and _wants_page(request)
     try:
-        principal = await sync_to_async(authorise)(request, Scope.READ, Scope.WRITE)
+        principal = await sync_to_async(authorise)(request, Scope.READ, Scope.WRITE, executes=not wants_page)
     except NotAuthenticated:
         if wants_page:
             return redirect_to_login(request.get_full_path(), _login_url())
         raise
-    if wants_page:
+    if wants_page and principal.token is None:
+        _require_introspection(principal, "The page needs the scope")
         return HttpResponse(_page())
-    return await _execute(request, principal, _operation(request))
+    content_type = _content_type(request)
+    if content_type is None:
+        return answer({"errors": [{"message": f"Answers are {JSON} or {RESPONSE}: accept one of them."}]}, status=406)
+    return await _execute(request, principal, _operation(request, principal), content_type)
 
 
-async def _execute(request: HttpRequest, principal: Principal, operation: Operation) -> HttpResponse:
+async def _execute(request: HttpRequest, principal: Principal, operation: Operation, content_type: str) -> HttpResponse:
     assert request.method is not None
     try:
         result = await schema.execute(
@@ -88,18 +104,38 @@ async def _execute(request: HttpRequest, principal: Principal, operation: Operat
         return _wrong_operation(request.method, error.operation_type)
     except CannotGetOperationTypeError:
         raise MalformedBody("The document holds no such operation, or several and no 'operationName'.") from None
-    content_type = _content_type(request)
-    unexecuted = result.data is None and content_type == RESPONSE_TYPE and bool(result.errors)
-    return answer(encode(result), status=400 if unexecuted else 200, content_type=content_type)
+    return answer(encode(result), status=_status(result, content_type), content_type=_header(content_type))
 
 
-def _operation(request: HttpRequest) -> Operation:
+def _status(result: ExecutionResult, content_type: str) -> int:
+    if not is_refused(result):
+        return 200
+    codes = [(error.extensions or {}).get("code") for error in result.errors or ()]
+    known = [_STATUS[code] for code in codes if code in _STATUS]
+    return known[0] if known else 400 if content_type == RESPONSE else 200
+
+
+def _operation(request: HttpRequest, principal: Principal) -> Operation:
     if request.method == "GET":
-        variables = request.GET.get("variables") or "null"
-        document: Any = {**request.GET.dict(), "variables": _json(variables.encode(), "variables")}
-        return Operation.of(document)
+        _require_introspection(principal, "A document by GET is for development: use POST, or")
+        return Operation.of(_parameters(request.META.get("QUERY_STRING", "")))
     require_json(request)
     return Operation.of(_json(read_body(request, settings().QUERY_MAX_BYTES), "body"))
+
+
+def _parameters(query_string: str) -> dict[str, Any]:
+    """The parameters of a GET; raises MalformedBody for what is no UTF-8, no JSON or said twice."""
+    try:
+        pairs = parse_qsl(query_string, keep_blank_values=True, errors="strict", max_num_fields=50)
+    except ValueError as error:
+        raise MalformedBody(f"The query string cannot be read: {error}.") from None
+    given = {name: value for name, value in pairs if name in _PARAMETERS and value}
+    for name in given:
+        if sum(name == each for each, _ in pairs) > 1:
+            raise MalformedBody(f"The parameter '{name}' stands twice in the query string.")
+    for name in {"variables", "extensions"} & set(given):
+        given[name] = _json(given[name].encode(), name)
+    return given
 
 
 def _json(text: bytes, what: str) -> Any:
@@ -109,21 +145,39 @@ def _json(text: bytes, what: str) -> Any:
         raise MalformedBody(f"The {what} is not JSON: {error}.") from None
 
 
+def _require_introspection(principal: Principal, reason: str) -> None:
+    if not principal.may(Scope.INTROSPECT):
+        raise AccessDenied(f"{reason} the scope {Scope.INTROSPECT.value!r}.")
+
+
 def _wrong_operation(method: str, kind: OperationType) -> HttpResponse:
     if kind is OperationType.SUBSCRIPTION:
         message = "A subscription is opened over WebSocket (graphql-transport-ws) at this address."
         return answer({"errors": [{"message": message}]}, status=400)
-    response = answer({"errors": [{"message": f"A {kind.value} cannot be sent by {method}: use POST."}]}, status=405)
-    response["Allow"] = "POST"
+    return _not_allowed(f"A {kind.value} cannot be sent by {method}: use POST.", "POST")
+
+
+def _not_allowed(message: str, allowed: str) -> HttpResponse:
+    response = answer({"errors": [{"message": message}]}, status=405)
+    response["Allow"] = allowed
     return response
 
 
-def _content_type(request: HttpRequest) -> str:
-    return request.get_preferred_type(["application/json", RESPONSE_TYPE]) or "application/json"
+def _content_type(request: HttpRequest) -> str | None:
+    """What the answer is written as, None when the client reads neither; whoever takes anything gets plain JSON."""
+    accept = request.headers.get("Accept", "")
+    return preferred_type(accept, [RESPONSE, JSON] if RESPONSE in accept.lower() else [JSON, RESPONSE])
 
 
-def _prefers_html(request: HttpRequest) -> bool:
-    return request.get_preferred_type(["application/json", RESPONSE_TYPE, "text/html"]) == "text/html"
+def _header(content_type: str) -> str:
+    # JSON has no charset parameter; the newer type has.
+    return f"{RESPONSE}; charset=utf-8" if content_type == RESPONSE else content_type
+
+
+def _wants_page(request: HttpRequest) -> bool:
+    return "query=" not in request.META.get("QUERY_STRING", "") and (
+        preferred_type(request.headers.get("Accept"), [JSON, RESPONSE, PAGE]) == PAGE
+    )
 
 
 def _login_url() -> str:

@@ -62,8 +62,11 @@ def refusal(error: Exception) -> HttpResponse:
 
 
 def require_json(request: HttpRequest) -> None:
-    """Raises UnsupportedBody unless the body says that it is JSON, uncompressed, in UTF-8."""
-    if request.content_type != "application/json":
+    """Raises UnsupportedBody unless the body says that it is JSON, uncompressed, in UTF-8 (which is assumed)."""
+    if (request.content_type or "").lower() != "application/json":
         raise UnsupportedBody("Send the body as 'Content-Type: application/json'.")
+    charset = (request.content_params or {}).get("charset", "utf-8")
+    if charset.lower() not in ("utf-8", "utf8"):
+        raise UnsupportedBody(f"A body in {charset[:40]!r} is not read: send 'application/json' in UTF-8.")
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedBody("A compressed body is not read: send it without Content-Encoding.")

@@ -1,11 +1,11 @@
 """Who sends a request: an API token, or a browser session that proves it was not lured here.
 
 A token comes as `Authorization: Bearer TOKEN` or `Token TOKEN`; no form and no link can send it, so nothing more is
-asked. A session is a cookie, which browsers attach to requests other sites make: a request that may change something
-must also carry Django's CSRF token or a header `X-Requested-With` of any value. Forms cannot set that header and
-scripts of other sites may not without a CORS permission, which nothing here gives; an Origin that does not match is
-refused whatever else is sent. A WebSocket handshake has no such header, so with a cookie its Origin must be present
-and match.
+asked. A session is a cookie, which browsers attach to requests other sites make: a request that may change something,
+or that costs something, must also carry a header `X-Requested-With` of any value or, unless it is a GET, Django's CSRF
+token. Forms cannot set that header and scripts of other sites may not without a CORS permission, which nothing here
+gives; an Origin that does not match is refused whatever else is sent. A WebSocket handshake has no such header, so with
+a cookie its Origin must be present and match.
 """
 
 from __future__ import annotations
@@ -29,9 +29,12 @@ class NotAuthenticated(AccessDenied):
     """Nobody is known behind the request, or the token is wrong."""
 
 
-def authorise(request: HttpRequest, *scopes: Scope) -> Principal:
-    """Who asks, holding at least one of the scopes; raises NotAuthenticated (401) or AccessDenied (403)."""
-    principal = token_principal(request.headers.get("Authorization", "")) or _session_principal(request)
+def authorise(request: HttpRequest, *scopes: Scope, executes: bool = False) -> Principal:
+    """Who asks, holding at least one of the scopes; raises NotAuthenticated (401) or AccessDenied (403).
+
+    `executes`: the request costs something even by GET, so that a session proves that it was meant.
+    """
+    principal = token_principal(request.headers.get("Authorization", "")) or _session_principal(request, executes)
     require(principal, *scopes)
     return principal
 
@@ -56,9 +59,9 @@ def token_principal(authorization: str) -> Principal | None:
     return Principal.of_token(token)
 
 
-def _session_principal(request: HttpRequest) -> Principal:
+def _session_principal(request: HttpRequest, executes: bool) -> Principal:
     principal = Principal.of_user(getattr(request, "user", None))
-    if not principal.is_anonymous and request.method not in _SAFE_METHODS:
+    if not principal.is_anonymous and (executes or request.method not in _SAFE_METHODS):
         _refuse_forgery(request)
     return principal
 
@@ -69,6 +72,8 @@ def _refuse_forgery(request: HttpRequest) -> None:
         raise AccessDenied(f"The request comes from {origin[:200]!r}: add it to CSRF_TRUSTED_ORIGINS if that is meant.")
     if request.headers.get("X-Requested-With"):
         return
+    if request.method in _SAFE_METHODS:  # of which Django asks nothing
+        raise AccessDenied("A link could have sent this: send the header X-Requested-With, or use a token.")
     if reason := _csrf_failure(request):
         raise AccessDenied(f"{reason} Send the CSRF token in X-CSRFToken, or the header X-Requested-With.")
 

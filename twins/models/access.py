@@ -11,6 +11,7 @@ class Scope(models.TextChoices):
     READ = "read", "read twins"
     WRITE = "write", "change the register"
     INGEST = "ingest", "send readings"
+    INTROSPECT = "introspect", "read the schema"
 
 
 class ApiToken(models.Model):

@@ -28,7 +28,7 @@ class Principal:
 
     @classmethod
     def of_user(cls, user: Any) -> Self:
-        """A user of a browser session: the active may read, staff may also write and send readings."""
+        """A user of a browser session: the active may read, staff may do everything else as well."""
         if not (user and user.is_authenticated and user.is_active):
             return cls()
         # A host's user model need not know staff.
@@ -48,7 +48,7 @@ class Principal:
         return self.user is None and self.token is None
 
     def may(self, scope: str) -> bool:
-        """Whether the scope (read, write or ingest) is granted."""
+        """Whether the scope is granted."""
         return str(scope) in self.scopes
 
 

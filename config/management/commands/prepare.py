@@ -15,6 +15,7 @@ from django.utils.crypto import get_random_string
 
 from assets.permissions import PLANNERS
 from twins.exceptions import TokenError
+from twins.models.access import Scope
 from twins.services.tokens import create_token
 
 PLANNER = "planner"
@@ -39,7 +40,7 @@ def make_first_account() -> dict[str, str]:
     planner.groups.add(Group.objects.get_or_create(name=PLANNERS)[0])
     found: dict[str, str] = {"password": password}
     with suppress(TokenError):  # left from accounts that were deleted
-        found["token"] = create_token(name="first steps", scopes=["read", "write", "ingest"], user=planner)[1]
+        found["token"] = create_token(name="first steps", scopes=Scope.values, user=planner)[1]
     return found
 
 

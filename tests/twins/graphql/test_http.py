@@ -36,32 +36,57 @@ def client(anonymous: httpx.Client) -> httpx.Client:
 
 
 @pytest.fixture
-def browser(anonymous: httpx.Client) -> httpx.Client:
-    """Signed in, as a browser is."""
+def developer(anonymous: httpx.Client) -> httpx.Client:
+    """With a token that may read the schema as well."""
+    anonymous.headers["Authorization"] = f"Bearer {create_token(name='dev', scopes=['read', 'introspect'])[1]}"
+    return anonymous
+
+
+def sign_in(client: httpx.Client, *, staff: bool) -> httpx.Client:
     from django.contrib.auth import get_user_model
     from django.test import Client
 
     session = Client()
-    session.force_login(get_user_model().objects.create_user("ada"))
-    anonymous.cookies.set("sessionid", session.cookies["sessionid"].value)
-    return anonymous
+    session.force_login(get_user_model().objects.create_user("ada", is_staff=staff))
+    client.cookies.set("sessionid", session.cookies["sessionid"].value)
+    return client
 
 
-def test_a_query_is_answered_by_post_and_by_get(client: httpx.Client) -> None:
-    posted = client.post("/graphql/", json={"query": QUERY})
+@pytest.fixture
+def browser(anonymous: httpx.Client) -> httpx.Client:
+    """Signed in as a member of staff, as a browser is."""
+    return sign_in(anonymous, staff=True)
+
+
+def test_a_query_is_answered_by_post_and_by_get(developer: httpx.Client) -> None:
+    posted = developer.post("/graphql/", json={"query": QUERY})
     assert (posted.status_code, posted.json()) == (200, ANSWER)
     assert posted.headers["Content-Type"] == "application/json"
-    assert client.get("/graphql/", params={"query": QUERY}).json() == ANSWER
+    assert developer.get("/graphql/", params={"query": QUERY}).json() == ANSWER
 
 
-def test_variables_and_the_name_of_the_operation_are_heard(client: httpx.Client) -> None:
+def test_the_text_of_a_document_comes_by_get_only_from_who_may_read_the_schema(client: httpx.Client) -> None:
+    answer = client.get("/graphql/", params={"query": QUERY})
+    assert (answer.status_code, "'introspect'" in answer.json()["errors"][0]["message"]) == (403, True)
+    assert "plant" not in answer.text
+
+
+def test_a_mutation_or_subscription_does_not_come_by_get(developer: httpx.Client) -> None:
+    answer = developer.get("/graphql/", params={"query": "mutation { __typename }"})
+    assert (answer.status_code, answer.headers["Allow"], answer.json().get("data")) == (405, "POST", None)
+    answer = developer.get("/graphql/", params={"query": "subscription { readings { value } }"})
+    assert (answer.status_code, "WebSocket" in answer.text) == (400, True)
+
+
+def test_variables_and_the_name_of_the_operation_are_heard(developer: httpx.Client) -> None:
+    client = developer
     query = "query A($t: String!) { twin(tag: $t) { name } } query B { __typename }"
     content = {"query": query, "variables": {"t": "P"}, "operationName": "A"}
     assert client.post("/graphql/", json=content).json() == ANSWER
     params = {**content, "variables": json.dumps(content["variables"])}
     assert client.get("/graphql/", params=params).json() == ANSWER
     ambiguous = client.post("/graphql/", json={"query": query}).json()
-    assert (ambiguous["data"], len(ambiguous["errors"])) == (None, 1)
+    assert ("data" in ambiguous, len(ambiguous["errors"])) == (False, 1)
 
 
 @pytest.mark.parametrize("header", [None, "Bearer twins_wrong", "Token x", "Basic YTpi"])
@@ -110,7 +135,11 @@ def test_a_token_that_may_only_write_reads_nothing(anonymous: httpx.Client) -> N
         (b'{"query": "{ nothing }"}', 200, "Cannot query field"),
         (b'{"query": "fragment f on Query { __typename }"}', 400, "no such operation"),
         (b'{"query": "subscription { readings { value } }"}', 400, "WebSocket"),
-        (b'{"query": "' + b"{" * 100_000 + b'"}', 200, ""),
+        (b'{"query": "{ __typename }", "extensions": [1]}', 400, "'extensions'"),
+        (b'\xef\xbb\xbf{"query": "{ __typename }"}', 400, "not JSON"),
+        ('{"query": "{ __typename }"}'.encode("utf-16"), 400, "not JSON"),
+        (b'{"query": "query($i: ID!) { node(id: $i) { id } }", "variables": {"i": null}}', 200, "invalid value"),
+        (b'{"query": "' + b"{" * 100_000 + b'"}', 200, "Syntax Error"),
         (b'{"query": "' + b"x" * 262_144 + b'"}', 413, "larger than 262144 bytes"),
     ],
     ids=lambda value: repr(value)[:40],
@@ -122,28 +151,117 @@ def test_what_cannot_be_executed_is_told_why(client: httpx.Client, content: byte
     assert answer.json().get("data") is None
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
-def test_only_json_is_read(client: httpx.Client, kind: str) -> None:
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "",
+        "text/plain",
+        "application/graphql",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "application/json; charset=latin-1",
+        "application/json; charset=utf-16",
+    ],
+)
+def test_only_json_in_utf_8_is_read(client: httpx.Client, kind: str) -> None:
     answer = client.post("/graphql/", content=b'{"query": "{ __typename }"}', headers={"Content-Type": kind})
     assert (answer.status_code, "application/json" in answer.text) == (415, True)
 
 
-def test_broken_variables_of_a_get_are_told(client: httpx.Client) -> None:
-    answer = client.get("/graphql/", params={"query": QUERY, "variables": "{"})
-    assert (answer.status_code, "variables" in answer.text) == (400, True)
+@pytest.mark.parametrize("kind", ["application/json; charset=utf-8", 'APPLICATION/JSON; charset="UTF-8"'])
+def test_json_may_say_that_it_is_utf_8(client: httpx.Client, kind: str) -> None:
+    content = '{"query": "{ twin(tag: \\"Süd\\") { tag } }"}'.encode()
+    assert client.post("/graphql/", content=content, headers={"Content-Type": kind}).json() == {"data": {"twin": None}}
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("query=%7B__typename%7D&variables=%7B", "The variables is not JSON"),
+        ("query=%7B__typename%7D&variables=7", "'variables'"),
+        ("query=%7B__typename%7D&extensions=7", "'extensions'"),
+        ("query=%ff", "cannot be read"),
+        ("query=%7Ba%7D&query=%7Bb%7D", "stands twice"),
+        ("query=", "'query'"),
+        ("query=%7B__typename%7D" + "&a=1" * 60, "cannot be read"),
+    ],
+)
+def test_what_a_get_cannot_mean_is_told(developer: httpx.Client, query: str, message: str) -> None:
+    answer = developer.get(f"/graphql/?{query}")
+    assert (answer.status_code, message in answer.json()["errors"][0]["message"]) == (400, True)
+
+
+def test_empty_parameters_are_none(developer: httpx.Client) -> None:
+    answer = developer.get("/graphql/?query=%7B__typename%7D&variables=&operationName=&extensions=")
+    assert answer.json() == {"data": {"__typename": "Query"}}
 
 
 def test_other_methods_are_refused(client: httpx.Client) -> None:
-    assert [client.request(method, "/graphql/").status_code for method in ("PUT", "DELETE", "PATCH")] == [405] * 3
+    for method in ("PUT", "DELETE", "PATCH"):
+        answer = client.request(method, "/graphql/")
+        assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, POST")
+        assert answer.json()["errors"][0]["message"] == f"{method} is not answered here: use POST."
 
 
-def test_a_client_that_prefers_the_new_media_type_gets_it_with_its_status(client: httpx.Client) -> None:
-    kind = "application/graphql-response+json"
-    headers = {"Accept": f"{kind}, application/json;q=0.5"}
-    good = client.post("/graphql/", json={"query": QUERY}, headers=headers)
+JSON, RESPONSE = "application/json", "application/graphql-response+json; charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("", JSON),
+        ("*/*", JSON),
+        ("application/*", JSON),
+        (JSON, JSON),
+        ("application/graphql-response+json", RESPONSE),
+        ("Application/GraphQL-Response+JSON;Charset=UTF-8", RESPONSE),
+        ("application/graphql-response+json, application/json", RESPONSE),
+        ("application/json, application/graphql-response+json", RESPONSE),
+        ("application/graphql-response+json, application/json;q=0.9", RESPONSE),
+        ("application/graphql-response+json;q=0.5, application/json", JSON),
+        ("application/graphql-response+json;q=0, */*", JSON),
+        ("application/json;q=0, */*;q=0.1", RESPONSE),
+        ("text/html, application/graphql-response+json;q=0.1", RESPONSE),
+        ("text/html, */*;q=0.1", JSON),
+        ("text/html", None),
+        ("application/json;q=0", None),
+        ("image/*;q=nonsense, text/plain", None),
+    ],
+)
+def test_the_answer_is_of_the_type_that_is_preferred(client: httpx.Client, accept: str, kind: str | None) -> None:
+    good = client.post("/graphql/", json={"query": QUERY}, headers={"Accept": accept})
+    if kind is None:
+        assert (good.status_code, "data" in good.json()) == (406, False)
+        return
     assert (good.status_code, good.headers["Content-Type"], good.json()) == (200, kind, ANSWER)
-    bad = client.post("/graphql/", json={"query": "{ nothing }"}, headers=headers)
-    assert (bad.status_code, bad.headers["Content-Type"]) == (400, kind)
+    bad = client.post("/graphql/", json={"query": "{ nothing }"}, headers={"Accept": accept})
+    assert (bad.status_code, bad.headers["Content-Type"]) == (400 if kind == RESPONSE else 200, kind)
+    assert list(bad.json()) == ["errors"]
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        ({"query": "{"}, 400),
+        ({"query": "{ nothing }"}, 400),
+        ({"query": "query($i: ID!) { node(id: $i) { id } }"}, 400),
+        ({"query": '{ twin(tag: "P") { name } node(id: "x") { id } }'}, 200),
+        ({"query": "{ __schema { description } }"}, 403),
+    ],
+)
+def test_the_newer_type_says_by_its_status_whether_anything_was_executed(
+    client: httpx.Client, content: Any, status: int
+) -> None:
+    answer = client.post("/graphql/", json=content, headers={"Accept": RESPONSE})
+    assert (answer.status_code, "data" in answer.json(), len(answer.json()["errors"])) == (status, status == 200, 1)
+    assert answer.headers["Content-Type"] == RESPONSE
+
+
+def test_what_is_not_allowed_or_too_much_is_refused_in_both_types(client: httpx.Client) -> None:
+    for query, status in [("{ __schema { description } }", 403), ("{ systems(first: -1) { totalCount } }", 400)]:
+        for kind in (JSON, RESPONSE):
+            answer = client.post("/graphql/", json={"query": query}, headers={"Accept": kind})
+            assert (answer.status_code, list(answer.json())) == (status, ["errors"])
 
 
 PAGE = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -168,6 +286,21 @@ def test_the_page_brings_its_stand_in_for_a_network_without_internet(browser: ht
     script = browser.get("/static/twins/console.js")
     assert script.headers["Content-Type"].startswith("text/javascript")
     assert "https://" not in script.text
+
+
+def test_the_page_is_for_those_who_may_read_the_schema(client: httpx.Client) -> None:
+    assert client.get("/graphql/", headers={"Accept": "text/html"}).status_code == 406  # a token has no use for it
+    del client.headers["Authorization"]
+    answer = sign_in(client, staff=False).get("/graphql/", headers=PAGE)
+    assert (answer.status_code, "'introspect'" in answer.text) == (403, True)
+
+
+def test_a_link_does_not_make_a_session_ask(browser: httpx.Client) -> None:
+    params = {"query": QUERY}
+    assert browser.get("/graphql/", params=params).status_code == 403
+    assert browser.get("/graphql/", params=params, headers={"X-CSRFToken": "a" * 32}).status_code == 403
+    assert browser.get("/graphql/", params=params, headers={"X-Requested-With": "x"}).json() == ANSWER
+    assert browser.get("/graphql/", headers=PAGE, params={"query": QUERY}).status_code == 403
 
 
 def test_a_session_asks_by_post_only_with_a_proof_that_it_was_meant(browser: httpx.Client) -> None:
