@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -27,6 +28,8 @@ ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements.lock"
 TEST_SECTION = "# --- only what the tests need ---"
 """The line of the lock behind which the second section stands."""
+_BEAT = 10.0
+"""Seconds between two signs of life of an installation that says nothing itself."""
 _VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"  # packages are built for these two numbers
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)\s*(;)?", re.MULTILINE)
 
@@ -193,7 +196,7 @@ class Environment:
             command = [str(self.python), "-m", "pip", "install", "--no-deps", "--require-hashes", "--no-input"]
             # Most modules are never imported; those that are compile themselves, which halves the installation.
             command += ["--no-compile", "--disable-pip-version-check", "--progress-bar=off", "-r", file.name]
-            status, tail = _follow(command, total)
+            status, tail = _follow(command, total, self.folder)
         if status:
             self._started.unlink()  # pip ended in order and took back what it had begun
             sys.exit(
@@ -236,7 +239,7 @@ def _only_one(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _follow(command: list[str], total: int) -> tuple[int, str]:
+def _follow(command: list[str], total: int, venv: Path) -> tuple[int, str]:
     """Run pip and show how far it is; returns its status and its last lines."""
     last: deque[str] = deque(maxlen=15)
     collected = 0
@@ -248,9 +251,21 @@ def _follow(command: list[str], total: int) -> tuple[int, str]:
                 _progress(f"{collected} of {total}: {line.split()[1]}", collected)
             elif line.startswith("Installing collected"):
                 _progress("unpacking", 0)
+                threading.Thread(target=_count_unpacked, args=(pip, total, venv), daemon=True).start()
     if sys.stdout.isatty():
         _say("")
     return pip.returncode, "\n".join(last)
+
+
+def _count_unpacked(pip: subprocess.Popen[str], total: int, venv: Path) -> None:
+    """Show how many packages are there until pip ends: unpacking and compiling is silent and takes longest."""
+    while True:
+        try:
+            pip.wait(_BEAT)
+            return
+        except subprocess.TimeoutExpired:
+            there = sum(1 for _ in venv.glob("lib/*/site-packages/*.dist-info"))
+            _progress(f"unpacked {there} of {total}", 0)
 
 
 def _progress(text: str, count: int) -> None:

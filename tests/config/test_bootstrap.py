@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from config import bootstrap
 from config.bootstrap import TEST_SECTION, Environment, has_packages
 
 _MANAGEMENT = "import sys\ndef execute_from_command_line(argv): print('ran', argv[1:], sys.prefix)\n"
@@ -125,6 +126,16 @@ def test_a_failing_pip_shows_its_last_lines_and_the_next_start_goes_on(project: 
     assert "ran" not in said.split()
     status, said = project.run("hello")
     assert (status, said.splitlines()[-1]) == (0, f"ran ['hello'] {project.venv}")
+
+
+def test_a_long_unpacking_shows_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "lib" / "python3" / "site-packages" / "one-1.0.dist-info").mkdir(parents=True)
+    monkeypatch.setattr(bootstrap, "_BEAT", 0.05)
+    silent = "print('Installing collected packages: one', flush=True); import time; time.sleep(0.5)"
+    assert bootstrap._follow([sys.executable, "-c", silent], 7, tmp_path)[0] == 0
+    assert "  unpacked 1 of 7\n" in capsys.readouterr().out
 
 
 def test_a_package_with_another_hash_is_refused(project: Project) -> None:
