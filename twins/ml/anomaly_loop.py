@@ -1,0 +1,191 @@
+"""The compiled loop of the anomaly detector: every reading once, in order of time. Importing this compiles it.
+
+Kept on disk where that is possible. A row of findings is (kind, time, value, score, begins), as in `anomaly.Finding`.
+"""
+
+# ruff: noqa: PLR0917 (compiled functions take arrays by position)
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+
+from twins.ml.states import (
+    APART,
+    AT_BLOCKS,
+    AT_CHANGED,
+    AT_COUNT,
+    AT_EVERY,
+    AT_FLAT,
+    AT_GONE,
+    AT_LONGEST,
+    AT_OUT,
+    AT_ROSE,
+    AT_RUN,
+    AT_SEEN,
+    AT_SINCE,
+    AT_SUM,
+    AT_TIME,
+    AT_TOLD,
+    AT_TOP,
+    AT_VALUE,
+    BLOCK,
+    CHANGES,
+    HALF_LIFE,
+    HEAD,
+    KEPT,
+    LEARNED,
+    RESOLUTION,
+    REST,
+    RISES,
+    SHORTEST,
+    SILENT,
+    STUCK,
+    STUCK_TIMES,
+    SURELY,
+    WARM,
+    WINDOW,
+)
+
+
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    try:
+        made: Any = numba.njit(cache=True, nogil=True)(function)
+    except RuntimeError:  # nowhere to keep it: neither beside this file nor in the user's cache
+        made = numba.njit(nogil=True)(function)
+    return made  # type: ignore[no-any-return]
+
+
+@_compiled
+def advance(state, times, values, limits, every, measures, found):  # type: ignore[no-untyped-def]
+    """Advance `state` by readings newer than it and fill `found` [most, 5]; how many rows of it were filled."""
+    count = 0
+    for row in range(len(times)):
+        time, value = times[row], values[row]
+        count = _gap(state, time, value, every, found, count)
+        count = _limits(state, time, value, limits, found, count)
+        count = _flat_line(state, time, value, measures, found, count)
+        state[AT_TIME] = time
+        state[AT_VALUE] = value
+        if measures:
+            count = _novelty(state, time, value, found, count)
+    return count
+
+
+@_compiled
+def _tell(found, count, kind, time, value, score, begins):  # type: ignore[no-untyped-def]
+    if count >= len(found):
+        return count
+    found[count, 0] = kind
+    found[count, 1] = time
+    found[count, 2] = value
+    found[count, 3] = score
+    found[count, 4] = begins
+    return count + 1
+
+
+@_compiled
+def _gap(state, time, value, every, found, count):  # type: ignore[no-untyped-def]
+    """Silence that was long for this sensor. What the clock has told before has only its end to tell."""
+    if state[AT_TIME] == 0:
+        return count
+    gap = time - state[AT_TIME]
+    usual = every
+    if usual == 0 and state[AT_SEEN] >= LEARNED:
+        usual = state[AT_EVERY]
+    if usual > 0 and gap > SILENT * usual and state[AT_GONE] == 0:
+        count = _tell(found, count, 2, state[AT_TIME], state[AT_VALUE], gap / usual, 1)
+        state[AT_GONE] = 1
+    if state[AT_GONE] > 0:
+        count = _tell(found, count, 2, time, value, gap / max(usual, 1.0), 0)
+        state[AT_GONE] = 0
+    if state[AT_SEEN] > 0:
+        gap = min(gap, 4 * state[AT_EVERY])
+    state[AT_SEEN] += 1
+    state[AT_EVERY] += (gap - state[AT_EVERY]) / min(state[AT_SEEN], 50.0)
+    return count
+
+
+@_compiled
+def _limits(state, time, value, limits, found, count):  # type: ignore[no-untyped-def]
+    # A missing limit is NaN, beyond which nothing lies.
+    outside = value < limits[0] or value > limits[1]
+    if outside != (state[AT_OUT] > 0):
+        count = _tell(found, count, 3, time, value, 0.0, outside)
+        state[AT_OUT] = outside
+    return count
+
+
+@_compiled
+def _flat_line(state, time, value, measures, found, count):  # type: ignore[no-untyped-def]
+    """A run of equal readings much longer than any before; what was found to be stuck does not become usual."""
+    if state[AT_TIME] > 0 and value == state[AT_VALUE]:
+        state[AT_RUN] += 1
+        stuck = state[AT_RUN] >= max(STUCK, STUCK_TIMES * state[AT_LONGEST])
+        if measures and stuck and state[AT_FLAT] == 0 and state[AT_CHANGED] >= CHANGES:
+            count = _tell(found, count, 1, state[AT_SINCE], value, state[AT_RUN], 1)
+            state[AT_FLAT] = 1
+        return count
+    if state[AT_FLAT] > 0:
+        count = _tell(found, count, 1, time, value, state[AT_RUN], 0)
+        state[AT_FLAT] = 0
+    elif state[AT_TIME] > 0:
+        state[AT_LONGEST] = max(state[AT_LONGEST], state[AT_RUN])
+        state[AT_CHANGED] += 1
+    state[AT_RUN] = 1
+    state[AT_SINCE] = time
+    return count
+
+
+@_compiled
+def _novelty(state, time, value, found, count):  # type: ignore[no-untyped-def]
+    """Close a block when it is whole and compare the newest window with those before."""
+    state[AT_SUM] += value
+    state[AT_COUNT] += 1
+    if state[AT_COUNT] < BLOCK:
+        return count
+    block = int(state[AT_BLOCKS])
+    state[HEAD + block % KEPT] = state[AT_SUM] / BLOCK
+    state[AT_SUM] = 0
+    state[AT_COUNT] = 0
+    state[AT_BLOCKS] += 1
+    oldest = max(0, block - KEPT + 1)
+    if block - oldest < WARM:
+        return count
+    novelty = _nearest(state, oldest, block)
+    if novelty <= RESOLUTION * (1.0 + abs(value)):
+        novelty = 0.0
+    if novelty > 0 and state[AT_TOP] > 0:
+        score = np.log(novelty / state[AT_TOP])
+        if score >= RISES:
+            quiet = block - state[AT_ROSE] > REST
+            if quiet or (score >= SURELY and block - state[AT_TOLD] >= WINDOW):
+                state[AT_TOLD] = block
+                count = _tell(found, count, 0, time, value, score, 1)
+            state[AT_ROSE] = block
+    half_life = max(SHORTEST, HALF_LIFE * block)
+    state[AT_TOP] = max(state[AT_TOP] * 0.5 ** (1.0 / half_life), novelty)
+    return count
+
+
+@_compiled
+def _nearest(state, oldest, block):  # type: ignore[no-untyped-def]
+    """Root mean square distance of the newest window to the nearest of the kept ones, but its neighbours."""
+    count = block - oldest + 1
+    means = np.empty(count)
+    split = min(count, KEPT - oldest % KEPT)
+    means[:split] = state[HEAD + oldest % KEPT : HEAD + oldest % KEPT + split]
+    means[split:] = state[HEAD : HEAD + count - split]
+    # All windows side by side, back by back: so the processor does several at once.
+    windows = count - APART - WINDOW + 1
+    distance = np.zeros(windows)
+    for back in range(WINDOW):
+        newest = means[count - 1 - back]
+        others = means[WINDOW - 1 - back : WINDOW - 1 - back + windows]
+        for other in range(windows):
+            step = newest - others[other]
+            distance[other] += step * step
+    return np.sqrt(distance.min() / WINDOW)
