@@ -56,7 +56,7 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         made: Any = numba.njit(cache=True, nogil=True)(function)
     except RuntimeError:  # nowhere to keep it: neither beside this file nor in the user's cache
         made = numba.njit(nogil=True)(function)
-    return made  # type: ignore[no-any-return]
+    return made
 
 
 @_compiled
