@@ -31,6 +31,8 @@ def compact_hot_tail() -> None:
 @shared_task(name="twins.compact_days", ignore_result=True)
 def compact_days() -> None:
     compaction.compact_crowded_days()
+    compaction.settle_finished_days(now=timezone.now())
+    compaction.roll_up_files()
 
 
 @shared_task(name="twins.assess_stale", ignore_result=True)

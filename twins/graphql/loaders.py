@@ -14,7 +14,7 @@ from strawberry.dataloader import DataLoader
 from assets.selectors import failure_modes_of
 from twins.selectors import twins as select
 from twins.selectors.readings import latest_readings
-from twins.selectors.series import series_of
+from twins.selectors.series import Series, series_of
 from twins.services.principals import Principal, visible_assets
 
 
@@ -94,7 +94,7 @@ class Loaders:
     def series(self) -> Loader:
         """Readings of a window by (lake key, (start, end, points)): one scan for all sensors of one window."""
         return _by_arguments(
-            lambda sensors, key: series_of(sensors, start=key[0], end=key[1], points=key[2]), lambda: ([], 0)
+            lambda sensors, key: series_of(sensors, start=key[0], end=key[1], points=key[2]), lambda: Series([], 0, [])
         )
 
 

@@ -8,9 +8,23 @@ clock.
 """
 
 from twins.lake.body import decode_body, encode_body, read_landing, write_landing
+from twins.lake.footers import footer_of
 from twins.lake.intake import MAX_REJECTS, Reject, conform, content_hash, find_rejects, ranges, sort_and_drop_repeats
 from twins.lake.layout import day_of_path, landing_path, minute_path, published_path, raw_path, temporary_path
 from twins.lake.merge import merge, newest, split_by_day, split_by_rows
+from twins.lake.rollup import (
+    MINUTE,
+    MINUTE_SCHEMA,
+    WINDOW_SCHEMA,
+    keys_of_readings,
+    minute_keys,
+    roll_up,
+    sort_minutes,
+    windows_of_minutes,
+    windows_of_readings,
+    worth_a_file,
+    write_minutes,
+)
 from twins.lake.scan import read_files, select
 from twins.lake.schema import BODY_SCHEMA, EPOCH, READING_SCHEMA, from_microseconds, microseconds, stamp_batch
 from twins.lake.store import Location, list_files, old_files, open_store, publish, remove_files
@@ -20,8 +34,11 @@ __all__ = [
     "BODY_SCHEMA",
     "EPOCH",
     "MAX_REJECTS",
+    "MINUTE",
+    "MINUTE_SCHEMA",
     "READING_SCHEMA",
     "SETTLED",
+    "WINDOW_SCHEMA",
     "FileFacts",
     "Location",
     "Reject",
@@ -31,11 +48,14 @@ __all__ = [
     "decode_body",
     "encode_body",
     "find_rejects",
+    "footer_of",
     "from_microseconds",
+    "keys_of_readings",
     "landing_path",
     "list_files",
     "merge",
     "microseconds",
+    "minute_keys",
     "minute_path",
     "newest",
     "old_files",
@@ -47,13 +67,19 @@ __all__ = [
     "read_files",
     "read_landing",
     "remove_files",
+    "roll_up",
     "select",
     "sort_and_drop_repeats",
+    "sort_minutes",
     "split_by_content",
     "split_by_day",
     "split_by_rows",
     "stamp_batch",
     "temporary_path",
+    "windows_of_minutes",
+    "windows_of_readings",
+    "worth_a_file",
     "write_file",
     "write_landing",
+    "write_minutes",
 ]

@@ -39,9 +39,9 @@ def from_microseconds(value: int) -> datetime:
 
 
 def column(table: pa.Table, name: str) -> np.ndarray:
-    """A column as one numpy array; time as int64 microseconds since 1970."""
+    """A column as one numpy array; instants as int64 microseconds since 1970."""
     values = table[name]
-    return (values.cast(pa.int64()) if name == "time" else values).to_numpy()
+    return (values.cast(pa.int64()) if pa.types.is_timestamp(values.type) else values).to_numpy()
 
 
 def from_columns(columns: list[np.ndarray], schema: pa.Schema = READING_SCHEMA) -> pa.Table:

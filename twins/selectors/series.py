@@ -1,45 +1,137 @@
-"""The past of many sensors in one scan, thinned to what a chart can show without losing its peaks."""
+"""The past of many sensors in one scan, thinned to what a chart can show without losing its peaks.
+
+A long past is thinned from minutes, which mostly come out of roll-ups: of each minute its lowest and its highest
+reading are candidates. Which way a sensor goes follows from its readings alone, so the answer does not depend on what
+has been compacted.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-from itertools import pairwise
-from typing import Any
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from tsdownsample import MinMaxLTTBDownsampler
 
-from twins.selectors.readings import scan_readings
+from assets.models import Sensor
+from twins import lake
+from twins.lake.schema import column
+from twins.selectors.minutes import floor_minute, minutes_in
+from twins.selectors.view import View, look, retry
+
+MISSED = 2.5
+"""Expected intervals without a reading that are a gap."""
 
 Point = tuple[datetime, float, int]
 """Time in UTC, value, quality."""
 
 
+class Series(NamedTuple):
+    """What a chart shows of a sensor: points by time, how many readings there were, and gaps.
+
+    A gap is (last reading before, first after); of more than `points` the longest are told, and of a long past none
+    that lies within a minute.
+    """
+
+    points: list[Point]
+    total: int
+    gaps: list[tuple[datetime, datetime]]
+
+
 def series_of(
     sensors: Sequence[int], *, start: datetime | None, end: datetime | None, points: int
-) -> dict[int, tuple[list[Point], int]]:
-    """At most `points` readings of each sensor in [start, end), by time, and how many there are."""
-    table = scan_readings(sensors=list(sensors), start=start, end=end)
-    keys = np.asarray(table.column("sensor").combine_chunks())
-    starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]]) if len(keys) else np.empty(0, int)
-    bounds = zip(starts, np.r_[starts[1:], len(keys)], strict=True)
-    return {int(keys[low]): (_points(table.slice(low, high - low), points), int(high - low)) for low, high in bounds}
+) -> dict[int, Series]:
+    """At most `points` readings (at least 2) of each sensor in [start, end), those a chart needs, and its gaps."""
+    wanted = sorted(set(sensors))
+    if not wanted or (start is not None and end is not None and start >= end):
+        return {}
+    expected = Sensor.objects.filter(pk__in=wanted, expected_interval__isnull=False)
+    intervals = {pk: interval for pk, interval in expected.values_list("pk", "expected_interval") if interval}
+    return retry(lambda: _series(wanted, start, end, points, intervals))
 
 
-def _points(rows: pa.Table, points: int) -> list[Point]:
-    kept = rows.take(pa.array(_thin(np.asarray(rows.column("value").combine_chunks()), points)))
-    columns: list[Any] = [kept.column(name).to_pylist() for name in ("time", "value", "quality")]
-    return list(zip(*columns, strict=True))
+def _series(
+    sensors: list[int], start: datetime | None, end: datetime | None, points: int, intervals: dict[int, float]
+) -> dict[int, Series]:
+    view = look(sensors, floor_minute(start), end, rolled=True)
+    long = _long(view, start, end, points)
+    few = [sensor for sensor in sensors if sensor not in long]
+    readings = view.readings(start, end, few) if few else lake.READING_SCHEMA.empty_table()
+    parts = {sensor: _Candidates.of_readings(rows) for sensor, rows in _by_sensor(readings)} | long
+    return {sensor: parts[sensor].thinned(points, intervals.get(sensor)) for sensor in sorted(parts)}
 
 
-def _thin(values: np.ndarray, points: int) -> np.ndarray:
-    """Indices of the lowest and the highest value of each of points / 2 stretches of equal count, in order."""
-    if len(values) <= points:
-        return np.arange(len(values))
-    edges = np.linspace(0, len(values), points // 2 + 1).astype(int)
-    stretches = list(pairwise(edges))
-    # Values that are not numbers must not hide the peaks beside them.
-    low = [a + int(np.argmin(np.where(np.isnan(values[a:b]), np.inf, values[a:b]))) for a, b in stretches]
-    high = [a + int(np.argmax(np.where(np.isnan(values[a:b]), -np.inf, values[a:b]))) for a, b in stretches]
-    return np.unique(low + high)
+def _long(view: View, start: datetime | None, end: datetime | None, points: int) -> dict[int, _Candidates]:
+    """Those sensors that have more readings than points and more than half as many minutes, by their minutes."""
+    if start is not None and end is not None and (end - start) < timedelta(minutes=points // 2 - 1):
+        return {}
+    minutes = _by_sensor(minutes_in(view, start, end))
+    return {
+        sensor: _Candidates.of_minutes(rows)
+        for sensor, rows in minutes
+        if 2 * rows.num_rows > points and int(column(rows, "count").sum()) > points
+    }
+
+
+class _Candidates(NamedTuple):
+    """Readings that may be drawn, in order of time, and the runs of readings that gaps are found between."""
+
+    time: np.ndarray
+    value: np.ndarray
+    quality: np.ndarray
+    total: int
+    first: np.ndarray
+    last: np.ndarray
+
+    @classmethod
+    def of_readings(cls, rows: pa.Table) -> _Candidates:
+        time, value, quality = (column(rows, name) for name in ("time", "value", "quality"))
+        return cls(time, value, quality, len(time), time, time)
+
+    @classmethod
+    def of_minutes(cls, rows: pa.Table) -> _Candidates:
+        begin = column(rows, "minute")
+        times = [begin + column(rows, name) for name in ("min_at", "max_at", "first_at", "last_at")]
+        low_first = times[0] <= times[1]
+        pairs = [(times[0], times[1]), *((column(rows, f"min{n}"), column(rows, f"max{n}")) for n in ("", "_quality"))]
+        columns = [np.where(low_first, [low, high], [high, low]).T.ravel() for low, high in pairs]
+        # A minute with one reading has one candidate.
+        apart = np.append(True, columns[0][1:] != columns[0][:-1])
+        time, value, quality = (values[apart] for values in columns)
+        return cls(time, value, quality, int(column(rows, "count").sum()), times[2], times[3])
+
+    def thinned(self, points: int, interval: float | None) -> Series:
+        kept = _thin(self.time, self.value, points)
+        times = pa.array(self.time[kept]).cast(pa.timestamp("us", "UTC")).to_pylist()
+        rows = zip(times, self.value[kept].tolist(), self.quality[kept].tolist(), strict=True)
+        return Series(list(rows), self.total, self._gaps(points, interval))
+
+    def _gaps(self, points: int, interval: float | None) -> list[tuple[datetime, datetime]]:
+        if interval is None:
+            return []
+        width = self.first[1:] - self.last[:-1]
+        found = np.flatnonzero(width > MISSED * interval * 1_000_000)
+        found = np.sort(found[np.argsort(-width[found], kind="stable")[:points]])
+        return [
+            (lake.from_microseconds(int(self.last[i])), lake.from_microseconds(int(self.first[i + 1]))) for i in found
+        ]
+
+
+def _by_sensor(rows: pa.Table) -> list[tuple[int, pa.Table]]:
+    keys = column(rows, "sensor")
+    ends = np.flatnonzero(np.append(keys[1:] != keys[:-1], True)) + 1 if len(keys) else np.empty(0, int)
+    starts = np.append(0, ends[:-1])
+    return [(int(keys[a]), rows.slice(a, b - a)) for a, b in zip(starts, ends, strict=False)]
+
+
+def _thin(time: np.ndarray, value: np.ndarray, points: int) -> np.ndarray:
+    """Indices, in order, of at most `points` candidates chosen by MinMaxLTTB, the lowest and the highest among them."""
+    if len(value) <= points:
+        return np.arange(len(value))
+    if points < 6:
+        return np.unique([np.argmin(value), np.argmax(value)])
+    chosen = MinMaxLTTBDownsampler().downsample(time, value, n_out=points - 2).astype(np.int64)
+    # A triangle can be large without its corner being the peak.
+    return np.unique([*chosen, np.argmin(value), np.argmax(value)])

@@ -1,36 +1,44 @@
-"""Compaction: accepted bodies become sorted files, small files become larger ones, and what neither is any more is
-removed.
+"""Compaction: accepted bodies become sorted files, small files larger ones, and a finished day as few as there can be.
 
-Every change of the lake has the same order: the names of the files to come are committed as intents; the files are
-written beside, synced, renamed and their directories synced; then one transaction makes them live and lets go of what
-they replace. Killed anywhere before it, nothing has changed for a reader; after it, everything has. What is left
-behind, the sweep removes.
+Each of them is a swap, and each can be run at any time, twice at once, and again. A file that was merged has a roll-up
+by the minute beside it, where that is worth a file; it comes and goes with its readings.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
-from django.db import DatabaseError, connection, transaction
+from django.db import connection
 
-from twins import events, lake
+from twins import lake
 from twins.conf import settings
 from twins.exceptions import LakeError
-from twins.lake import FileFacts
+from twins.lake import SETTLED
 from twins.models import LakeFile
+from twins.models.ingestion import Dataset
+from twins.services.swap import DAYS, HOT_TAIL, Overtaken, Step, Written, no_step, retire, swap
 from twins.services.sweeping import Sweep, sweep_lake
 
-__all__ = ["Sweep", "compact_crowded_days", "compact_day", "compact_due", "compact_hot_tail", "sweep_lake"]
-
-Step = Callable[[str], None]
+__all__ = [
+    "Sweep",
+    "compact_crowded_days",
+    "compact_day",
+    "compact_due",
+    "compact_hot_tail",
+    "roll_up_files",
+    "settle_day",
+    "settle_finished_days",
+    "sweep_lake",
+]
 
 ROUND_ROWS = 3_000_000
 """Readings taken from the hot tail at a time: bounds memory to some 450 MB, and is enough that a history of years
@@ -45,26 +53,27 @@ FILE_ROWS = 4_000_000
 FAN_IN = 16
 """Files of one day and level that are merged into one of the next level."""
 
+QUIET = timedelta(minutes=5)
+"""A finished day is settled once nothing has come into it for so long."""
+LATE_SHARE = 8
+"""A settled day is written anew at once when what came late is an eighth of it, else when LATE has passed."""
+LATE = timedelta(hours=1)
+
 _log = logging.getLogger(__name__)
-_HOT_TAIL, _DAYS = 1, 2
 _WRITERS = 4
 
 
-def _no_step(name: str) -> None:
-    """Called where a test may kill the process."""
-
-
 @dataclass(frozen=True, slots=True)
-class _Piece:
-    """Merged readings that will become one file."""
+class Part:
+    """Merged readings of one day that will become a file, or two of a settled day; loaded when their turn comes, so
+    that memory holds few of them."""
 
-    path: str
     day: date
     level: int
-    readings: pa.Table
+    load: Callable[[], pa.Table]
 
 
-def compact_hot_tail(*, limit: int = ROUND_ROWS, step: Step = _no_step) -> int:
+def compact_hot_tail(*, limit: int = ROUND_ROWS, step: Step = no_step) -> int:
     """Move the oldest hot batches, about `limit` readings, into files; how many batches, 0 when there is nothing to do.
 
     Runs once at a time; a second one returns 0. A batch whose body cannot be read stays, is logged and stops no other.
@@ -72,17 +81,24 @@ def compact_hot_tail(*, limit: int = ROUND_ROWS, step: Step = _no_step) -> int:
     batches, readings = _hot_batches(limit)
     if not batches:
         return 0
-    pieces = _pieces(readings, level=0)
-    newest = lake.newest(lake.merge([lake.newest(piece.readings) for piece in pieces]))
+    pieces = _pieces(readings)
+    newest = lake.newest(lake.merge([lake.newest(piece) for _, piece in pieces]))
     del readings
-    landings = _swap(
-        pieces, lock=_HOT_TAIL, step=step, replace=lambda: [*_close_batches(batches), *_advance_latest(newest)]
+    landings = swap_parts(
+        [Part(day, 0, partial(_same, piece)) for day, piece in pieces],
+        lock=HOT_TAIL,
+        step=step,
+        replace=lambda: [*_close_batches(batches), *_advance_latest(newest)],
     )
     if landings is None:
         return 0
     lake.remove_files(settings().LAKE, landings)
     step("unlinked")
     return len(batches)
+
+
+def _same(readings: pa.Table) -> pa.Table:
+    return readings
 
 
 def compact_due(*, rounds: int = 20) -> int:
@@ -106,19 +122,22 @@ def _is_due() -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def compact_day(*, day: date, fan_in: int = FAN_IN, step: Step = _no_step) -> int:
+def compact_day(*, day: date, fan_in: int = FAN_IN, step: Step = no_step) -> int:
     """Merge the files of the lowest crowded level of a UTC day into the next level; how many, 0 for nothing to do."""
     level, old = _crowded_level(day, fan_in)
     if not old:
         return 0
-    root = settings().LAKE
+    part = Part(day, level + 1, lambda: lake.merge([lake.read_files(settings().LAKE, old)]))
+    return _replace(day, old, [part], step)
+
+
+def _replace(day: date, old: Sequence[str], parts: Sequence[Part], step: Step) -> int:
     try:
-        readings = lake.merge([lake.read_files(root, old)])
+        done = swap_parts(parts, lock=DAYS, step=step, replace=lambda: retire(old))
     except FileNotFoundError:
         # Another run has merged and a sweep removed them; a file that is truly lost is said by whoever scans it.
         _log.warning("a file of %s went away before it could be merged", day)
         return 0
-    done = _swap(_pieces(readings, level=level + 1), lock=_DAYS, step=step, replace=lambda: _retire(old))
     return 0 if done is None else len(old)
 
 
@@ -132,6 +151,104 @@ def compact_crowded_days(*, limit: int = 50, fan_in: int = FAN_IN) -> int:
         )
         days = [row[0] for row in cursor.fetchall()]
     return sum(compact_day(day=day, fan_in=fan_in) for day in days)
+
+
+def settle_day(*, day: date, step: Step = no_step) -> int:
+    """Merge all files of a UTC day into as few as there can be, for good; how many, 0 when it is settled already.
+
+    Sensors whose values are mostly noise go into files of their own, which are encoded differently. Memory holds about
+    FILE_ROWS readings at a time.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT path, level FROM twins_lakefile WHERE dataset = 'raw' AND state = 'live' AND day = %s ORDER BY id",
+            [day],
+        )
+        rows = cursor.fetchall()
+    old = [path for path, _ in rows]
+    if all(level == SETTLED for _, level in rows):
+        return 0
+    try:
+        ranges = _sensor_ranges(old)
+    except FileNotFoundError:
+        return 0
+    root = settings().LAKE
+
+    def part(sensors: np.ndarray) -> Part:
+        return Part(day, SETTLED, lambda: lake.merge([lake.read_files(root, old, sensors=sensors.tolist())]))
+
+    return _replace(day, old, [part(sensors) for sensors in ranges], step)
+
+
+def settle_finished_days(*, now: datetime, limit: int = 10) -> int:
+    """Run `settle_day` for up to `limit` days that are over and quiet, oldest first; how many files were merged."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT day FROM twins_lakefile WHERE dataset = 'raw' AND state = 'live' AND day < %s GROUP BY day "
+            "HAVING max(created_at) FILTER (WHERE level < %s) < %s OR (max(created_at) < %s AND "
+            "sum(rows) FILTER (WHERE level < %s) * %s >= coalesce(sum(rows) FILTER (WHERE level = %s), 0)) "
+            "ORDER BY day LIMIT %s",
+            [
+                lake.from_microseconds(lake.microseconds(now - QUIET)).date(),
+                SETTLED, now - LATE, now - QUIET, SETTLED, LATE_SHARE, SETTLED, limit,
+            ],
+        )  # fmt: skip
+        days = [row[0] for row in cursor.fetchall()]
+    return sum(settle_day(day=day) for day in days)
+
+
+def _sensor_ranges(paths: Sequence[str]) -> list[np.ndarray]:
+    """The sensors of some files in stretches that have about FILE_ROWS readings each."""
+    footers = [lake.footer_of(settings().LAKE, path) for path in paths]
+    sensors, place = np.unique(np.concatenate([footer.sensors for footer in footers]), return_inverse=True)
+    counts = np.zeros(len(sensors), np.int64)
+    np.add.at(counts, place, np.concatenate([np.diff(footer.starts) for footer in footers]))
+    stretch = (np.cumsum(counts) - counts) // FILE_ROWS
+    return np.split(sensors, np.flatnonzero(np.diff(stretch)) + 1)
+
+
+def roll_up_files(*, limit: int = 50, step: Step = no_step) -> int:
+    """Give up to `limit` merged files that nobody has rolled up their roll-up, newest days first; how many were seen.
+
+    Merging does it by itself; these are files of earlier versions, or ones whose roll-up was dropped to be made anew.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT path, day, level, batch_min, batch_max FROM twins_lakefile WHERE dataset = 'raw' "
+            "AND state = 'live' AND level > 0 AND minutes IS NULL ORDER BY day DESC, id LIMIT %s",
+            [limit],
+        )
+        rows = cursor.fetchall()
+    return sum(_roll_up_file(path, day, level, batches, step) for path, day, level, *batches in rows)
+
+
+def _roll_up_file(path: str, day: date, level: int, batches: list[int], step: Step) -> int:
+    root = settings().LAKE
+    try:
+        readings = lake.read_files(root, [path])
+    except FileNotFoundError:
+        return 0
+    minutes = lake.roll_up(readings)
+    worth = lake.worth_a_file(readings.num_rows, minutes.num_rows)
+    intent = LakeFile(path=lake.minute_path(day, _name(path)), dataset=Dataset.MINUTE, day=day, level=level)
+
+    def write() -> list[Written]:
+        if not worth:
+            return []
+        facts = lake.write_minutes(root, intent.path, minutes, level=level, batches=(batches[0], batches[1]))
+        return [Written(intent.path, facts, of=path)]
+
+    def count() -> list[str]:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE twins_lakefile SET minutes = %s WHERE path = %s AND state = 'live' AND minutes IS NULL",
+                [minutes.num_rows, path],
+            )
+            if cursor.rowcount != 1:
+                raise Overtaken
+        return []
+
+    return 0 if swap(intents=[intent], write=write, replace=count, lock=DAYS, step=step) is None else 1
 
 
 def _hot_batches(limit: int) -> tuple[list[int], pa.Table]:
@@ -157,99 +274,62 @@ def _read(batch: int, landing: str | None, body: Any) -> pa.Table | None:
     return lake.stamp_batch(readings, batch)
 
 
-def _pieces(readings: pa.Table, *, level: int) -> list[_Piece]:
-    return [
-        _Piece(lake.raw_path(day, uuid.uuid4().hex), day, level, part)
-        for day, whole in lake.split_by_day(readings)
-        for part in lake.split_by_rows(whole, FILE_ROWS)
-    ]
+def _pieces(readings: pa.Table) -> list[tuple[date, pa.Table]]:
+    return [(day, part) for day, whole in lake.split_by_day(readings) for part in lake.split_by_rows(whole, FILE_ROWS)]
 
 
-def _swap(pieces: Sequence[_Piece], *, lock: int, step: Step, replace: Callable[[], list[str]]) -> list[str] | None:
-    """Bring pieces into the lake in place of what `replace` lets go; its answer, or None when another run was faster.
+def swap_parts(parts: Sequence[Part], *, lock: int, step: Step, replace: Callable[[], list[str]]) -> list[str] | None:
+    """Bring parts into the lake as files, with their roll-ups; see `swap`."""
+    plans = [(part, _intents(part)) for part in parts]
 
-    `replace` runs in the transaction that makes the files live and raises _Overtaken when its part is gone.
-    """
-    with transaction.atomic(durable=True):
-        if not _lock(lock):
-            return None
-        LakeFile.objects.bulk_create(LakeFile(path=piece.path, day=piece.day, level=piece.level) for piece in pieces)
-    step("planned")
-    try:
-        with transaction.atomic(durable=True):
-            if not _lock(lock):
-                raise _Overtaken
-            facts = _write(pieces, step)
-            _make_live(pieces, facts)
-            freed = replace()
-            events.publish("readings_compacted", {"rows": sum(fact.rows for fact in facts), "files": len(facts)})
-            step("indexed")
-    except _Overtaken:
-        _abandon(pieces)
-        return None
-    except Exception:
-        # A full disk needs its space back at once; when the database is what failed, the sweep does it later.
-        with contextlib.suppress(DatabaseError):
-            _abandon(pieces)
-        raise
-    step("committed")
-    return freed
+    def write() -> list[Written]:
+        # Syncs of several small files at once share the file system's journal commits; merged ones need the memory.
+        workers = 1 if any(part.level for part in parts) else _WRITERS
+        with ThreadPoolExecutor(workers) as pool:
+            return [file for files in pool.map(lambda plan: _write(plan[0], plan[1], step), plans) for file in files]
+
+    intents = [intent for _, planned in plans for intent in planned]
+    return swap(intents=intents, write=write, replace=replace, lock=lock, step=step)
 
 
-def _abandon(pieces: Sequence[_Piece]) -> None:
-    """Forget pieces that are still intents. What a lost connection made live in spite of its error is no intent."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "DELETE FROM twins_lakefile WHERE path = ANY(%s) AND state = 'intent' RETURNING path",
-            [[piece.path for piece in pieces]],
+def _intents(part: Part) -> list[LakeFile]:
+    """The files a part may become: of readings, and of the roll-ups of those, in turns."""
+    names = [uuid.uuid4().hex for _ in range(2 if part.level == SETTLED else 1)]
+    common: dict[str, Any] = {"day": part.day, "level": part.level}
+    raw = [LakeFile(path=lake.raw_path(part.day, name), dataset=Dataset.RAW, **common) for name in names]
+    if not part.level:
+        return raw
+    return raw + [LakeFile(path=lake.minute_path(part.day, name), dataset=Dataset.MINUTE, **common) for name in names]
+
+
+def _write(part: Part, intents: Sequence[LakeFile], step: Step) -> list[Written]:
+    readings = part.load()
+    if not readings.num_rows:
+        return []
+    tables = lake.split_by_content(readings) if part.level == SETTLED else [readings]
+    return [file for table, intent in zip(tables, intents, strict=False) for file in _write_pair(table, intent, step)]
+
+
+def _write_pair(readings: pa.Table, intent: LakeFile, step: Step) -> list[Written]:
+    root, level = settings().LAKE, intent.level
+    facts = lake.write_file(root, intent.path, readings, level=level)
+    step("written")
+    if not level:
+        return [Written(intent.path, facts)]
+    minutes = lake.roll_up(readings)
+    files = [Written(intent.path, facts, minutes=minutes.num_rows)]
+    if lake.worth_a_file(readings.num_rows, minutes.num_rows):
+        path = lake.minute_path(intent.day, _name(intent.path))
+        batches = (facts.batch_min, facts.batch_max)
+        files.append(
+            Written(path, lake.write_minutes(root, path, minutes, level=level, batches=batches), of=intent.path)
         )
-        paths = [row[0] for row in cursor.fetchall()]
-    lake.remove_files(settings().LAKE, paths)
+        step("rolled")
+    return files
 
 
-class _Overtaken(Exception):
-    """Another run did the work, or a sweep took these files for dead."""
-
-
-def _lock(key: int) -> bool:
-    # The transaction's lock, not the session's: it also works behind a pooler, and a killed worker holds nothing.
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext('twins.compaction'), %s)", [key])
-        return bool(cursor.fetchone()[0])
-
-
-def _write(pieces: Sequence[_Piece], step: Step) -> list[FileFacts]:
-    root = settings().LAKE
-
-    def write(piece: _Piece) -> FileFacts:
-        facts = lake.write_file(root, piece.path, piece.readings, level=piece.level)
-        step("written")
-        return facts
-
-    # Syncs of several files at once share the file system's journal commits.
-    with ThreadPoolExecutor(_WRITERS) as pool:
-        facts = list(pool.map(write, pieces))
-    step("synced")
-    lake.publish(root, [piece.path for piece in pieces], step=step)
-    step("published")
-    return facts
-
-
-def _make_live(pieces: Sequence[_Piece], facts: Sequence[FileFacts]) -> None:
-    paths = [piece.path for piece in pieces]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE twins_lakefile file SET state = 'live', rows = new.rows, bytes = new.bytes, sha256 = new.sha256, "
-            "sensor_min = new.sensor_min, sensor_max = new.sensor_max, "
-            "time_min = new.time_min, time_max = new.time_max, "
-            "batch_min = new.batch_min, batch_max = new.batch_max FROM unnest(%s::text[], %s::bigint[], %s::bigint[], "
-            "%s::text[], %s::int[], %s::int[], %s::timestamptz[], %s::timestamptz[], %s::bigint[], %s::bigint[]) "
-            "AS new(path, rows, bytes, sha256, sensor_min, sensor_max, time_min, time_max, batch_min, batch_max) "
-            "WHERE file.path = new.path AND file.state = 'intent'",
-            [paths, *([getattr(fact, field.name) for fact in facts] for field in fields(FileFacts))],
-        )
-        if cursor.rowcount != len(paths):
-            raise _Overtaken
+def _name(path: str) -> str:
+    return path.rpartition("/")[2].removesuffix(".parquet")
 
 
 def _close_batches(batches: list[int]) -> list[str]:
@@ -263,7 +343,7 @@ def _close_batches(batches: list[int]) -> list[str]:
         )
         landings = [row[0] for row in cursor.fetchall()]
     if len(landings) != len(batches):
-        raise _Overtaken
+        raise Overtaken
     return [landing for landing in landings if landing]
 
 
@@ -298,14 +378,3 @@ def _crowded_level(day: date, fan_in: int) -> tuple[int, list[str]]:
         rows = cursor.fetchall()
     paths = [path for level, path in rows if level == rows[0][0]]
     return (rows[0][0], paths) if len(paths) > 1 else (0, [])
-
-
-def _retire(paths: list[str]) -> list[str]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE twins_lakefile SET state = 'retired', retired_at = now() WHERE path = ANY(%s) AND state = 'live'",
-            [paths],
-        )
-        if cursor.rowcount != len(paths):
-            raise _Overtaken
-    return []

@@ -98,7 +98,7 @@ class Sensor(Node):
         start, end = _window(from_, to, last, info.context.now)
         if not 2 <= points <= MAX_POINTS:
             raise GraphQLError(f"points is {points}: ask for 2 to {MAX_POINTS}.")
-        rows, count = await info.context.loaders.series.load((self.pk, (start, end, points)))
+        rows, count, _ = await info.context.loaders.series.load((self.pk, (start, end, points)))
         readings = [Reading(time=time, value=finite(value), quality=quality) for time, value, quality in rows]
         return Series(readings=readings, count=count, thinned=count > len(readings))
 

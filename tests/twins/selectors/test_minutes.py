@@ -1,0 +1,179 @@
+"""Minutes, windows and charts are those of the readings, whatever is hot, compacted, rolled up, late or corrected.
+
+The oracle is a dict of readings, grouped by loops.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from assets.models import Sensor
+from twins.models import LakeFile
+from twins.models.ingestion import FileState
+from twins.selectors.minutes import minutes_of, windows_of
+from twins.selectors.readings import scan_readings
+from twins.selectors.series import series_of
+from twins.services.compaction import compact_crowded_days, compact_hot_tail, settle_day, sweep_lake
+
+T0 = datetime(2026, 5, 1, 23, 40, tzinfo=UTC)
+S = timedelta(seconds=1)
+Expected = dict[tuple[int, datetime], float]
+
+
+def oracle(expected: Expected, width: timedelta, start: datetime, end: datetime) -> list[tuple[Any, ...]]:
+    """(sensor, start, count, min, max, mean, first, last) of each window that has readings."""
+    rows = sorted((s, t, v) for (s, t), v in expected.items() if start <= t < end)
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    found = []
+    for (sensor, at), group in itertools.groupby(rows, lambda r: (r[0], epoch + (r[1] - epoch) // width * width)):
+        values = [value for _, _, value in group]
+        mean = math.fsum(values) / len(values)
+        found.append((sensor, at, len(values), min(values), max(values), pytest.approx(mean), values[0], values[-1]))
+    return found
+
+
+def windows(sensors: Iterable[int], width: timedelta, start: datetime, end: datetime) -> list[tuple[Any, ...]]:
+    table = windows_of(sensors=list(sensors), width=width, start=start, end=end)
+    assert set(table["quality"].to_pylist()) <= {0}
+    return [tuple(row.values())[:8] for row in table.to_pylist()]
+
+
+def test_windows_are_those_of_the_readings_through_every_change_of_the_lake(sensor_keys, accept, monkeypatch) -> None:
+    monkeypatch.setattr("twins.lake.rollup._PAYS", 1)
+    monkeypatch.setattr("twins.lake.rollup._LEAST", 1)
+    dice = random.Random(5)
+    expected: Expected = {}
+    kinds = set()
+    for number in range(40):
+        at = dice.randrange(0, 3000) if number % 3 == 0 else number * 60
+        keys = [(dice.choice(sensor_keys), T0 + timedelta(seconds=at + dice.randrange(90))) for _ in range(40)]
+        rows = {key: dice.random() for key in keys}
+        accept([(*key, value) for key, value in rows.items()], key=str(number))
+        expected.update(rows)
+        if dice.random() < 0.5:
+            compact_hot_tail()
+        if dice.random() < 0.3:
+            compact_crowded_days(fan_in=2)
+        if number in (20, 33):
+            for day in (T0.date(), (T0 + timedelta(days=1)).date()):
+                settle_day(day=day)
+        if number == 30:
+            sweep_lake(now=timezone.now() + timedelta(hours=2))
+        start, end = (T0 + timedelta(seconds=n) for n in sorted(dice.sample(range(-60, 3000), 2)))
+        for width in (60 * S, 300 * S, 7 * S):
+            assert windows(sensor_keys, width, start, end) == oracle(expected, width, start, end)
+        live = LakeFile.objects.filter(state=FileState.LIVE)
+        kinds |= {(file.dataset, file.level > 0) for file in live}
+    assert kinds == {("raw", False), ("raw", True), ("minute", True)}
+
+
+def test_minutes_are_equal_bit_for_bit_with_and_without_roll_ups(sensor_keys, accept, monkeypatch) -> None:
+    monkeypatch.setattr("twins.lake.rollup._LEAST", 1)
+    dice = random.Random(6)
+    accept([(key, T0 + i * S, dice.gauss(0, 1)) for key in sensor_keys for i in range(1500)])
+    hot = minutes_of(sensors=sensor_keys)
+    compact_hot_tail()
+    assert minutes_of(sensors=sensor_keys).equals(hot)
+    for day in (T0.date(), (T0 + timedelta(days=1)).date()):
+        assert settle_day(day=day) == 1
+    assert LakeFile.objects.filter(dataset="minute", state=FileState.LIVE).count() == 2
+
+    reads: list[Any] = []
+    monkeypatch.setattr("twins.selectors.view.View.readings", lambda *given: reads.append(given))
+    monkeypatch.setattr("twins.selectors.minutes._loose", lambda *_: scan_readings(sensors=[]))
+    assert minutes_of(sensors=sensor_keys).equals(hot)
+    assert reads == []
+    assert hot.num_rows == 5 * 25
+
+
+def test_the_worst_quality_of_a_minute_is_told(sensor_keys) -> None:
+    import pyarrow as pa
+
+    from twins.services.ingestion import accept_readings
+
+    bad, uncertain = -(2**31), 2**30
+    times = [T0 + n * 20 * S for n in range(6)]
+    accept_readings(
+        readings=pa.table(
+            {
+                "sensor": pa.array([sensor_keys[0]] * 6, pa.int32()),
+                "time": pa.array(times, pa.timestamp("us", "UTC")),
+                "value": [1.0, 5.0, 3.0, 1.0, 1.0, 1.0],
+                "quality": pa.array([0, uncertain, bad, uncertain, 0, 0], pa.int32()),
+            }
+        ),
+        source="gateway",
+    )
+    first, second = minutes_of(sensors=sensor_keys).to_pylist()
+
+    assert (first["quality"], first["max_quality"], first["min_quality"]) == (bad, uncertain, 0)
+    assert (first["max_at"], first["last_at"], second["quality"]) == (20_000_000, 40_000_000, uncertain)
+    assert [second[name] for name in ("min_at", "max_at", "min_quality")] == [0, 0, uncertain]
+
+
+def test_a_chart_is_the_same_from_readings_and_from_roll_ups(sensor_keys, accept) -> None:
+    dice = random.Random(7)
+    rows = [(key, T0 + i * S, dice.gauss(0, 1)) for key in sensor_keys[:2] for i in range(6000)]
+    rows[3000] = (sensor_keys[0], rows[3000][1], 99.0)
+    rows[4500] = (sensor_keys[0], rows[4500][1], -99.0)
+    accept(rows)
+    window = {"start": T0 + 5 * S, "end": T0 + 5990 * S}
+    hot = {points: series_of(sensor_keys, **window, points=points) for points in (2, 3, 6, 100, 5000)}
+    compact_hot_tail()
+    for day in (T0.date(), (T0 + timedelta(days=1)).date()):
+        settle_day(day=day)
+
+    assert {points: series_of(sensor_keys, **window, points=points) for points in hot} == hot
+    truth = {(key, time): value for key, time, value in rows}
+    for points, found in hot.items():
+        assert sorted(found) == sensor_keys[:2]
+        for key, series in found.items():
+            assert len(series.points) <= points
+            assert series.total == 5985
+            assert [time for time, _, _ in series.points] == sorted({time for time, _, _ in series.points})
+            assert all(truth[key, time] == value for time, value, _ in series.points)
+        assert {-99.0, 99.0} <= {value for _, value, _ in found[sensor_keys[0]].points}
+    assert len(hot[100][sensor_keys[0]].points) > 90
+
+
+def test_gaps_are_told_where_more_than_two_readings_are_missing(sensor_keys, accept) -> None:
+    Sensor.objects.filter(pk=sensor_keys[0]).update(expected_interval=10)
+    seconds = [*range(0, 300, 10), 302, *range(331, 400, 10), 421, *range(1000, 9000, 10)]
+    accept([(key, T0 + s * S, 1.0) for key in sensor_keys[:2] for s in seconds])
+    gaps = [(T0 + 302 * S, T0 + 331 * S), (T0 + 391 * S, T0 + 421 * S), (T0 + 421 * S, T0 + 1000 * S)]
+
+    near, far, two = (series_of(sensor_keys[:2], start=T0, end=None, points=points) for points in (2000, 50, 2))
+
+    assert near[sensor_keys[0]].gaps == gaps
+    # Within a minute nothing is told of a long past.
+    assert far[sensor_keys[0]].gaps == gaps[1:]
+    assert two[sensor_keys[0]].gaps == gaps[1:]
+    assert near[sensor_keys[1]].gaps == far[sensor_keys[1]].gaps == []
+
+
+def test_reading_minutes_takes_one_statement(sensor_keys, accept, django_assert_num_queries) -> None:
+    accept([(key, T0 + i * S, 1.0) for key in sensor_keys for i in range(700)])
+    compact_hot_tail()
+    accept([(key, T0 + S, 2.0) for key in sensor_keys])
+
+    with django_assert_num_queries(1):
+        windows_of(sensors=sensor_keys, width=60 * S, start=T0, end=T0 + 601 * S)
+
+
+def test_no_sensors_an_empty_window_and_a_width_of_nothing(sensor_keys, accept) -> None:
+    accept([(sensor_keys[0], T0, 1.0)])
+
+    assert minutes_of(sensors=[]).num_rows == 0
+    assert minutes_of(sensors=sensor_keys, start=T0 + S, end=T0).num_rows == 0
+    assert windows_of(sensors=sensor_keys, width=S, start=T0 + S, end=T0).num_rows == 0
+    assert windows_of(sensors=sensor_keys, width=60 * S, start=T0, end=T0 + S).num_rows == 1
+    with pytest.raises(ValueError, match="must be positive"):
+        windows_of(sensors=sensor_keys, width=0 * S)

@@ -1,0 +1,127 @@
+"""Minutes and windows of many sensors: from roll-ups where those are exact, from readings where they are not.
+
+The roll-up of a file is exact for a minute that no other file and no hot batch has readings of. Whatever minute is in
+more than one of them (late readings, corrections, the minute where one file ends and the next begins) is made anew from
+readings. So the answer is that of the readings, bit for bit, from the moment of acceptance, and roll-ups are never
+brought up to date: they come and go with their files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+
+from twins import lake
+from twins.conf import settings
+from twins.lake import MINUTE, MINUTE_SCHEMA
+from twins.selectors.view import File, View, look, retry
+
+_MINUTE = timedelta(minutes=1)
+
+
+def minutes_of(*, sensors: Sequence[int], start: datetime | None = None, end: datetime | None = None) -> pa.Table:
+    """The minutes of `sensors`, in MINUTE_SCHEMA, sorted; those at the edges hold what lies in `start` <= time < `end`.
+
+    Of minutes whose readings retention has removed, the roll-up stands, as long as the whole minute lies within.
+    """
+    wanted = sorted(set(sensors))
+    if not wanted or (start is not None and end is not None and start >= end):
+        return MINUTE_SCHEMA.empty_table()
+    return retry(lambda: minutes_in(look(wanted, floor_minute(start), end, rolled=True), start, end))
+
+
+def windows_of(
+    *, sensors: Sequence[int], width: timedelta, start: datetime | None = None, end: datetime | None = None
+) -> pa.Table:
+    """Count, min, max, mean, first, last and worst quality of windows of `width`, in WINDOW_SCHEMA, sorted.
+
+    Windows are counted from 1970; the first and the last hold what lies in `start` <= time < `end`; a window without
+    readings has no row. Whole minutes are served from roll-ups. Raises ValueError for a width that is not positive.
+    """
+    microseconds = width // timedelta(microseconds=1)
+    if microseconds <= 0:
+        raise ValueError(f"The width of a window is {width}: it must be positive.")
+    if microseconds % MINUTE == 0:
+        return lake.windows_of_minutes(minutes_of(sensors=sensors, start=start, end=end), width=microseconds)
+    wanted = sorted(set(sensors))
+    if not wanted or (start is not None and end is not None and start >= end):
+        return lake.WINDOW_SCHEMA.empty_table()
+    readings = retry(lambda: look(wanted, start, end).readings(start, end))
+    return lake.windows_of_readings(readings, width=microseconds)
+
+
+def minutes_in(view: View, start: datetime | None, end: datetime | None) -> pa.Table:
+    """The minutes of a view that was taken with roll-ups from the beginning of the minute of `start`."""
+    first, beyond = _ceiling(start), floor_minute(end)
+    if first is not None and beyond is not None and first > beyond:
+        return lake.roll_up(view.readings(start, end))
+    edges = []
+    if first != start:
+        edges.append(lake.roll_up(view.readings(start, first)))
+    if beyond != end:
+        edges.append(lake.roll_up(view.readings(beyond, end)))
+    whole = [] if first is not None and first == beyond else [_whole(view, first, beyond)]
+    return lake.sort_minutes([*edges, *whole])
+
+
+def _whole(view: View, first: datetime | None, beyond: datetime | None) -> pa.Table:
+    rolled = [(file, _rolled(view, [file.minutes], first, beyond)) for file in view.files if file.minutes]
+    loose = _loose(view, first, beyond)
+    archive = _rolled(view, view.archive, first, beyond)
+    sources = [archive, *(minutes for _, minutes in rolled), lake.roll_up(loose)]
+    if sum(source.num_rows > 0 for source in sources) < 2:
+        return lake.sort_minutes(sources)
+    keys, counts = np.unique(np.concatenate([lake.minute_keys(source) for source in sources]), return_counts=True)
+    closed = lake.minute_keys(archive)
+    shared = np.setdiff1d(keys[counts > 1], closed, assume_unique=True)
+    anew = lake.roll_up(_readings_of(view, rolled, loose, shared))
+    dropped = np.concatenate([shared, closed])
+    kept = [_keyed(source, ~np.isin(lake.minute_keys(source), dropped)) for source in sources[1:]]
+    return lake.sort_minutes([archive, anew, *kept])
+
+
+def _loose(view: View, first: datetime | None, beyond: datetime | None) -> pa.Table:
+    """Merged readings of what has no roll-up: small files and the hot tail."""
+    without = View(view.sensors, [file for file in view.files if not file.minutes], [], view.hot)
+    return without.readings(first, beyond)
+
+
+def _rolled(view: View, paths: list[str], first: datetime | None, beyond: datetime | None) -> pa.Table:
+    return lake.read_files(settings().LAKE, paths, sensors=view.sensors, start=first, end=beyond, schema=MINUTE_SCHEMA)
+
+
+def _readings_of(view: View, rolled: list[tuple[File, pa.Table]], loose: pa.Table, keys: np.ndarray) -> pa.Table:
+    """Merged readings of some minutes, from every file that has any of them."""
+    parts = [_keyed(loose, np.isin(lake.keys_of_readings(loose), keys))]
+    for file, minutes in rolled:
+        held = np.intersect1d(lake.minute_keys(minutes), keys)
+        if len(held):
+            sensors, at = held >> 32, (held & 0xFFFFFFFF) * MINUTE
+            readings = lake.read_files(
+                settings().LAKE,
+                [file.path],
+                sensors=np.unique(sensors).tolist(),
+                start=lake.from_microseconds(int(at.min())),
+                end=lake.from_microseconds(int(at.max()) + MINUTE),
+            )
+            parts.append(_keyed(readings, np.isin(lake.keys_of_readings(readings), keys)))
+    return lake.merge(parts)
+
+
+def _keyed(rows: pa.Table, mask: np.ndarray) -> pa.Table:
+    return rows if mask.all() else rows.filter(pa.array(mask))
+
+
+def floor_minute(instant: datetime | None) -> datetime | None:
+    """The beginning of the minute of an instant."""
+    if instant is None:
+        return None
+    return lake.from_microseconds(lake.microseconds(instant) // MINUTE * MINUTE)
+
+
+def _ceiling(instant: datetime | None) -> datetime | None:
+    floor = floor_minute(instant)
+    return floor if floor is None or floor == instant else floor + _MINUTE
