@@ -101,7 +101,15 @@ def _read_fleet(folder: Path, name: str, files: dict[str, Path]) -> Fleet:
                 f"{files['RUL']} has {len(left)} lines for the {len(running)} engines of {files['test'].name}: "
                 "one of them is cut off; fetch them again."
             )
-    return Fleet(name, read_engines(files["train"]), running, left)
+    failed = read_engines(files["train"])
+    # The published pairs differ by one engine at most; a file that ends between two lines shows in nothing else.
+    if len(failed) + 1 < len(running):
+        last = sum(len(engine.rows) for engine in failed)
+        raise CmapssError(
+            f"{files['train']}, line {last}: the file ends with engine {len(failed)}, but {files['test'].name} has "
+            f"{len(running)} engines: it is cut off; fetch it again."
+        )
+    return Fleet(name, failed, running, left)
 
 
 def read_engines(path: Path) -> tuple[Engine, ...]:

@@ -50,6 +50,16 @@ def test_files_are_read_as_published(folder: Path) -> None:
     assert fleet.failed[0].rows[:, 1].tolist() == [1, 2, 3, 4, 5]
 
 
+def test_a_file_cut_off_between_two_lines_is_refused(folder: Path) -> None:
+    (folder / "test_FD009.txt.gz").write_bytes(gzip.compress(_text([4, 2, 2, 3], 2).encode()))
+    (folder / "RUL_FD009.txt").write_text("112\n" * 4)
+    with pytest.raises(CmapssError) as refusal:
+        read_fleets(folder)
+    assert str(refusal.value).startswith(
+        f"{folder / 'train_FD009.txt'}, line 8: the file ends with engine 2, but test_FD009.txt.gz has 4 engines"
+    )
+
+
 def _set_line(path: Path, number: int, line: str) -> None:
     lines = path.read_text().splitlines(keepends=True)
     lines[number - 1] = line

@@ -5,7 +5,7 @@
   const EXAMPLE = "{\n  worst(level: PART, first: 5) {\n    nodes { tag name health { score coverage } }\n  }\n}";
   const PAGE = `<!doctype html><html lang="en"><title>GraphQL</title><style>
     body { font: 1rem sans-serif; margin: 1rem; color-scheme: light dark; }
-    form { display: grid; gap: .5rem; } textarea, pre { font: .875rem monospace; }
+    form { display: grid; gap: .5rem; align-content: start; } textarea, pre { font: .875rem monospace; }
     @media (min-width: 60rem) { main { display: grid; grid-template-columns: 1fr 1fr; gap: 1rem; } }
     pre { overflow: auto; max-height: 85vh; margin: 0; }</style>
     <p>GraphiQL could not be fetched from unpkg.com, so this plain page stands in for it.</p>
