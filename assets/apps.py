@@ -11,6 +11,6 @@ class AssetsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from assets.permissions import let_planners_keep
+        from assets.groups import let_planners_keep
 
         post_migrate.connect(let_planners_keep, sender=self)

@@ -4,6 +4,7 @@ AssetsError
 ├── InvalidHierarchy     a cycle, a level above its parent's, or a parent that is not there
 ├── InvalidValue         a value a field or a rule does not take; says the row and the field
 ├── AlreadyExists        a tag, sensor name or serial number that is taken
+├── NotAllowed           somebody without the right there; says who, what and where
 ├── NotInstalled         a removal where nothing is installed
 └── AlreadyOccupied      two items at one place, or one item at two places, at one time
 
@@ -25,6 +26,10 @@ class InvalidValue(AssetsError):
 
 class AlreadyExists(AssetsError):
     """A name that must be unique is taken."""
+
+
+class NotAllowed(AssetsError):
+    """Who asks holds no role that would allow it at that asset."""
 
 
 class NotInstalled(AssetsError):

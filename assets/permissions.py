@@ -1,42 +1,259 @@
-"""Who may keep the register: the group of maintenance planners, made with its rights when the tables are.
+"""Row permission: from the grants of a user to one predicate on Asset, and from that one to every other table.
 
-Rights are given once for each table. What an administrator changes afterwards stays, unless every right on a table is
-taken away.
+`rights_of(user)` reads the grants in one statement. `Rights.reach(action)` is the part of the register in which the
+action is allowed: everything, or the subtrees of some assets. `Reach.of(Model)` is the predicate (a `Q`) on the rows of
+a table that lie in it, and `predicate_sql` the same predicate as text for a table alias, compiled by Django. Admin,
+API and services use these and have no second text of the rule.
+
+What stands at an asset is reached with the asset; a relation with both of its ends; what a type or design declares and
+the key of a row elsewhere with their owner. An item is reached where it is or
+was installed, a design where an asset or an installed item uses it; what nobody uses yet (stock, new designs) and the
+types are common to all who may do the action anywhere. Less may be changed than seen (`Reach.own`): types and designs
+only by who may change the whole register, an item only while it is not installed outside.
+
+Services take `actor`: the user on whose behalf a person's wish is carried out, checked inside of the transaction that
+carries it out. Without an actor it is the system itself (a loader, a migration, a shell), which may do everything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, Self
 
-from django.apps import AppConfig, apps
-from django.db import router
+from django.core.exceptions import EmptyResultSet, FullResultSet
+from django.db import connections
+from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 
-PLANNERS = "Planners"
+from assets.exceptions import NotAllowed
+from assets.models import (
+    TARGETS,
+    Asset,
+    AssetType,
+    Design,
+    ExternalReference,
+    FailureCode,
+    Grant,
+    Installation,
+    Item,
+    MaintenanceEvent,
+    ParameterDefinition,
+    Relation,
+    Role,
+    Sensor,
+    SensorTemplate,
+)
 
 
-def let_planners_keep(sender: AppConfig, *, using: str, **_: Any) -> None:
-    """Planners see, add and change the rows of an app; connect it to `post_migrate` of that app."""
-    _grant(sender, using, ("view", "add", "change"))
+class Action(StrEnum):
+    """What is done to the register; the value completes the sentence "you may not ... here"."""
+
+    VIEW = "view"
+    RECORD = "record events and installations"
+    CHANGE = "change the register"
+    IMPORT = "import files"
+    APPROVE = "approve"
+    ADMINISTER = "give and take roles"
 
 
-def let_planners_view(sender: AppConfig, *, using: str, **_: Any) -> None:
-    """Planners see the rows of an app; connect it to `post_migrate` of that app."""
-    _grant(sender, using, ("view",))
+_KEEP = frozenset({Action.VIEW, Action.RECORD, Action.CHANGE})
+RIGHTS: Final[dict[Role, frozenset[Action]]] = {
+    Role.VIEWER: frozenset({Action.VIEW}),
+    Role.PLANNER: _KEEP,
+    Role.ENGINEER: _KEEP | {Action.APPROVE},
+    Role.INTEGRATOR: _KEEP | {Action.IMPORT},
+    Role.ADMINISTRATOR: frozenset(Action),
+}
+"""What each role may do."""
 
 
-def _grant(sender: AppConfig, using: str, verbs: Sequence[str]) -> None:
-    if not apps.is_installed("django.contrib.auth"):
+@dataclass(frozen=True)
+class Reach:
+    """A part of the register: everything, or the subtrees of `tops` (asset ids, sorted)."""
+
+    everything: bool = False
+    tops: tuple[int, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.everything or bool(self.tops)
+
+    def assets(self) -> Q:
+        """The predicate on Asset; empty, and so false as a bool, when it restricts nothing."""
+        return Q() if self.everything else Q(path__overlap=list(self.tops))
+
+    def of(self, model: type[Model]) -> Q:
+        """The predicate on the rows of a table that lie in it, as far as looking goes; it joins nothing."""
+        return Q() if self.everything else _WAYS[model](self)
+
+    def own(self, model: type[Model]) -> Q:
+        """The predicate on the rows whose change concerns nobody outside of it."""
+        return Q() if self.everything else _OWN.get(model, _WAYS[model])(self)
+
+    def __contains__(self, asset: Asset) -> bool:
+        return self.everything or not set(self.tops).isdisjoint(asset.path)
+
+
+EVERYWHERE: Final = Reach(everything=True)
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What somebody may do: roles with the asset below which they hold, None for the whole register."""
+
+    unlimited: bool = False
+    grants: frozenset[tuple[Role, int | None]] = frozenset()
+
+    @classmethod
+    def all(cls) -> Self:
+        """Those of a superuser, and of the system itself."""
+        return cls(unlimited=True)
+
+    def reach(self, action: Action) -> Reach:
+        """Where the action is allowed."""
+        tops = {top for role, top in self.grants if action in RIGHTS[role]}
+        if self.unlimited or None in tops:
+            return EVERYWHERE
+        return Reach(tops=tuple(sorted(top for top in tops if top is not None)))
+
+
+NO_RIGHTS: Final = Rights()
+
+
+def rights_of(user: Any) -> Rights:
+    """The rights of a user of the host's model, in one statement; none for nobody and for whoever is not active."""
+    if user is None or not getattr(user, "is_active", False):
+        return NO_RIGHTS
+    if getattr(user, "is_superuser", False):
+        return Rights.all()
+    held = Q(user=user)
+    if hasattr(user, "groups"):  # a host's model need not have groups
+        held |= Q(group__in=user.groups.all())
+    return Rights(grants=frozenset((Role(role), top) for role, top in _grants(held)))
+
+
+def _grants(held: Q) -> QuerySet[Grant, tuple[str, int | None]]:
+    return Grant.objects.filter(held).order_by().values_list("role", "asset_id")
+
+
+def require(actor: Any, action: Action, asset_ids: Iterable[int | None]) -> None:
+    """Refuse an actor who may not do the action at every one of the assets; None asks for the whole register.
+
+    Raises NotAllowed, naming the first asset. Call it inside of the transaction, after what it depends on is locked.
+    """
+    if actor is None:
         return
-    from django.contrib.auth.management import create_permissions
-    from django.contrib.auth.models import Group, Permission
-
-    if not router.allow_migrate_model(using, Group):
+    reach, asked = rights_of(actor).reach(action), set(asset_ids)
+    if reach.everything:
         return
-    # The host may list the apps before django.contrib.auth, whose own handler would then come too late.
-    create_permissions(sender, verbosity=0, using=using)
-    group, _ = Group.objects.using(using).get_or_create(name=PLANNERS)
-    codenames = [f"{verb}_{model._meta.model_name}" for verb in verbs for model in sender.get_models()]
-    missing = Permission.objects.using(using).filter(content_type__app_label=sender.label, codename__in=codenames)
-    held = group.permissions.values("content_type")
-    group.permissions.add(*missing.exclude(content_type__in=held))
+    wanted = {asset_id for asset_id in asked if asset_id is not None}
+    if wanted != asked:
+        raise NotAllowed(
+            f"{actor} may not {action} outside of single assets: ask an administrator for a role in the whole register."
+        )
+    found = Asset.objects.filter(reach.assets(), pk__in=wanted).values_list("pk", flat=True)
+    if foreign := wanted.difference(found):
+        raise NotAllowed(
+            f"{actor} may not {action} at asset {min(foreign)}: "
+            "ask its administrator for a role there, or choose another asset."
+        )
+
+
+def predicate_sql(
+    model: type[Model], alias: str, reach: Reach, *, using: str = "default"
+) -> tuple[str, tuple[Any, ...]]:
+    """The predicate of `reach` on a table that a statement calls `alias`, with its parameters; 'true' if it is all."""
+    query = model._default_manager.filter(reach.of(model)).query
+    query.change_aliases({query.get_initial_alias(): alias})
+    connection = connections[using]
+    try:
+        text, parameters = query.where.as_sql(query.get_compiler(connection=connection), connection)
+    except FullResultSet:
+        return "true", ()
+    except EmptyResultSet:
+        return "false", ()
+    return text, tuple(parameters)
+
+
+def _assets(reach: Reach) -> QuerySet[Asset]:
+    return Asset.objects.filter(reach.assets()).order_by()
+
+
+def _at_asset(reach: Reach) -> Q:
+    return Q(asset__in=_assets(reach))
+
+
+def _items(reach: Reach) -> Q:
+    installed = Installation.objects.filter(_at_asset(reach)).order_by().values("item")
+    return Q(pk__in=installed) | _unused(reach, Installation, "item")
+
+
+def _own_items(reach: Reach) -> Q:
+    now = Installation.objects.filter(item=OuterRef("pk"), period__upper_inf=True)
+    return _items(reach) & Q(~Exists(now.exclude(asset__in=_assets(reach))))
+
+
+def _designs(reach: Reach) -> Q:
+    installed = Installation.objects.filter(_at_asset(reach)).order_by()
+    planned = _assets(reach).filter(design__isnull=False).values("design")
+    used = Q(pk__in=planned) | Q(pk__in=installed.values("item__design"))
+    return used | (_unused(reach, Asset, "design") & _unused(reach, Item, "design"))
+
+
+def _relations(reach: Reach) -> Q:
+    return Q(source__in=_assets(reach), target__in=_assets(reach))
+
+
+def _declared(reach: Reach) -> Q:
+    designs = Design.objects.filter(_designs(reach)).order_by()
+    return (Q(design__isnull=True) | Q(design__in=designs)) & _anywhere(reach)
+
+
+def _references(of_target: Callable[[Reach, type[Model]], Q]) -> Callable[[Reach], Q]:
+    def owned(reach: Reach) -> Q:
+        found = Q()
+        for name in TARGETS:
+            target: Any = ExternalReference._meta.get_field(name).related_model
+            found |= Q(**{f"{name}__in": target._default_manager.filter(of_target(reach, target)).order_by()})
+        return found
+
+    return owned
+
+
+def _unused(reach: Reach, by: type[Model], name: str) -> Q:
+    """What no row refers to belongs to nobody, and so to all who may do it anywhere."""
+    return Q(~Exists(by._default_manager.filter(**{name: OuterRef("pk")}))) & _anywhere(reach)
+
+
+def _anywhere(reach: Reach) -> Q:
+    return Q() if reach else _nothing(reach)
+
+
+def _nothing(reach: Reach) -> Q:
+    return Q(pk__in=())
+
+
+_WAYS: dict[type[Model], Callable[[Reach], Q]] = {
+    Asset: Reach.assets,
+    AssetType: _anywhere,
+    Design: _designs,
+    ExternalReference: _references(Reach.of),
+    FailureCode: _declared,
+    Grant: _at_asset,
+    Installation: _at_asset,
+    Item: _items,
+    MaintenanceEvent: _at_asset,
+    ParameterDefinition: _declared,
+    Relation: _relations,
+    Sensor: _at_asset,
+    SensorTemplate: _declared,
+}
+_OWN: dict[type[Model], Callable[[Reach], Q]] = {
+    AssetType: _nothing,
+    Design: _nothing,
+    ExternalReference: _references(Reach.own),
+    FailureCode: _nothing,
+    Item: _own_items,
+    ParameterDefinition: _nothing,
+    SensorTemplate: _nothing,
+}

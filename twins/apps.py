@@ -23,7 +23,7 @@ class TwinsConfig(AppConfig):
         # A wrong TWINS is said now and not at the first request; a server does not run the checks.
         settings()
 
-        from assets.permissions import let_planners_view
+        from assets.groups import let_planners_view
         from twins import checks, tasks  # noqa: F401  (both register themselves on import)
 
         post_migrate.connect(let_planners_view, sender=self)

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 
 from assets import services
 from assets.admin.periods import PeriodColumns
-from assets.admin.saving import RegisterAdmin, RegisterForm
+from assets.admin.saving import RegisterAdmin, RegisterForm, visible
 from assets.admin.theme import SplitDateTime, TabularInline
 from assets.models import Installation, Item, MaintenanceEvent, Sensor
 
@@ -25,7 +25,7 @@ class ItemInstallationsInline(PeriodColumns, TabularInline):
     can_delete = False
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).select_related("asset")
+        return visible(request, super().get_queryset(request)).select_related("asset")
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -1,5 +1,6 @@
-"""How a page saves: through a service, and a refusal becomes an error of the form.
+"""How a page reads and saves: what the user may see, through a service, and a refusal becomes an error of the form.
 
+Django's rights on tables say which pages open; `assets.permissions` says which rows are on them and which can be saved.
 A service may refuse after the form was found valid, because only it sees the whole register. Its transaction is then
 rolled back and the page is built once more with the refusal as a form error, so nothing typed is lost.
 """
@@ -9,11 +10,38 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from assets import services
 from assets.admin.theme import ModelAdmin
 from assets.exceptions import AssetsError
+from assets.permissions import Action, Rights, rights_of
+
+
+def rights(request: HttpRequest) -> Rights:
+    """What the user of this request may do, read once a request."""
+    known: Rights | None = getattr(request, "register_rights", None)
+    if known is None:
+        known = request.register_rights = rights_of(request.user)  # type: ignore[attr-defined]
+    return known
+
+
+def visible(request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Those of the rows that the user may see."""
+    return rows.filter(rights(request).reach(Action.VIEW).of(rows.model))
+
+
+def may(request: HttpRequest, action: Action, row: Model | None) -> bool:
+    """Whether the user may do the action to a row, or to any at all; a page asks this many times."""
+    reach = rights(request).reach(action)
+    if row is None or reach.everything:
+        return bool(reach)
+    known: dict[Any, bool] = vars(request).setdefault("register_may", {})
+    key = (action, type(row), row.pk)
+    if key not in known:
+        known[key] = type(row)._default_manager.filter(reach.own(type(row)), pk=row.pk).exists()
+    return known[key]
 
 
 class RegisterForm(forms.ModelForm):
@@ -34,6 +62,17 @@ class RegisterAdmin(ModelAdmin):
     form = RegisterForm
     list_per_page = 50
     show_full_result_count = False
+    changed_by = Action.CHANGE
+    """What a user must be allowed to do with a row in order to save it."""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return visible(request, super().get_queryset(request))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return super().has_add_permission(request) and bool(rights(request).reach(self.changed_by))
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_change_permission(request, obj) and may(request, self.changed_by, obj)
 
     def changeform_view(
         self,

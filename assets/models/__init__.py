@@ -1,5 +1,6 @@
 """The tables of the register, one module per idea: design (Reason), item (Realize), installation and event (Run)."""
 
+from assets.models.access import Grant, Role
 from assets.models.asset import Asset, AssetStatus, Level
 from assets.models.declaration import (
     Declared,
@@ -28,6 +29,7 @@ __all__ = [
     "ExternalReference",
     "FailureCode",
     "FailureCodeKind",
+    "Grant",
     "Installation",
     "Item",
     "Level",
@@ -37,6 +39,7 @@ __all__ = [
     "ParameterSubject",
     "Relation",
     "RelationKind",
+    "Role",
     "RunningState",
     "Sensor",
     "SensorPrivacy",

@@ -15,6 +15,7 @@ from django.dispatch import Signal
 from assets.exceptions import AlreadyExists, InvalidValue
 
 _TAKEN = {
+    "grant_once": "That role is held there already: nothing is to be given",
     "asset_tag_unique_in_tree": "That tag is already used in this tree: choose another tag",
     "sensor_name_unique_at_asset": "A sensor of that name already exists at this asset: choose another name",
     "item_serial_unique_in_design": "That serial number already exists for this design: use the item that is there",

@@ -21,7 +21,8 @@ from asgiref.sync import async_to_sync
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from assets.models import Asset, Design
+from assets.models import Asset
+from assets.permissions import Design, Rights
 from config.benchmarks import Figure
 from config.cmapss import CmapssError, Fleet, read_fleets
 from config.management.commands.load_cmapss import load_fleet
@@ -106,7 +107,7 @@ def _at_most(limits: dict[str, float], name: str) -> tuple[Literal["<="], float]
 
 def _ask(system: str) -> dict[str, float]:
     """Tag to median life left of every engine that is assessed, as a client of the API is told it."""
-    context = Context(principal=Principal(scopes=frozenset([Scope.READ])))
+    context = Context(principal=Principal(scopes=frozenset([Scope.READ]), rights=Rights.all()))
     answer = async_to_sync(schema.execute)(_QUERY, {"system": system}, context_value=context)
     if answer.errors or not answer.data:
         raise CommandError(f"The API did not answer: {answer.errors}")

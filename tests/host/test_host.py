@@ -29,10 +29,11 @@ REGISTER = """
 import django
 django.setup()
 from assets.models import Sensor
-from assets.services import NewAsset, create_assets, create_sensors
+from assets.services import NewAsset, create_assets, create_sensors, give_role
 from plantco.people.models import Person
-Person.objects.create_user("ada@plantco.example")
+ada = Person.objects.create_user("ada@plantco.example")
 plant = create_assets(rows=[NewAsset(tag="K", name="kiln", level="system")])["K"]
+give_role(role="viewer", user=ada, asset=plant)
 print(create_sensors(sensors=[Sensor(asset=plant, name="T", quantity="temperature", unit="Cel")])[0].uuid)
 """
 

@@ -14,7 +14,9 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from assets.admin.saving import rights
 from assets.models import Asset, Level
+from assets.permissions import Action, Reach
 from assets.selectors import ancestors
 from twins.admin import tables, words
 from twins.admin.reading import ReadOnlyAdmin
@@ -52,11 +54,17 @@ class _PlacedChangeList(ChangeList):
         self.result_list = list(self.result_list)
         above = ancestors(row.asset_id for row in self.result_list)
         for row in self.result_list:
-            vars(row)["place"] = _names(above[row.asset_id])
+            vars(row)["place"] = _place(request, above[row.asset_id])
 
 
-def _names(assets: list[Asset]) -> str:
-    return " › ".join(asset.name for asset in assets)
+def _reach(request: HttpRequest) -> Reach:
+    return rights(request).reach(Action.VIEW)
+
+
+def _place(request: HttpRequest, above: list[Asset]) -> str:
+    """The names of what the user may see of it."""
+    reach = _reach(request)
+    return " › ".join(asset.name for asset in above if asset in reach)
 
 
 _SECTIONS: list[tuple[str | None, tuple[str, ...]]] = [
@@ -91,13 +99,15 @@ class HealthAdmin(ReadOnlyAdmin):
         return type("PlacedChangeList", (_PlacedChangeList, super().get_changelist(request, **kwargs)), {})
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Assessment]:
-        return super().get_queryset(request).select_related("asset", "item", "model").defer("model__artefact")
+        seen = Asset.objects.filter(_reach(request).assets()).order_by()
+        rows = super().get_queryset(request).filter(asset__in=seen)
+        return rows.select_related("asset", "item", "model").defer("model__artefact")
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Assessment | None:
         # All evidence is read here and once, because a theme may ask for the text of a field several times.
         row = super().get_object(request, object_id, from_field)
         if row is not None:
-            place = _names(ancestors([row.asset_id])[row.asset_id])
+            place = _place(request, ancestors([row.asset_id])[row.asset_id])
             vars(row).update(place=place, evidence=tables.evidence(row, timezone.now()))
         return row
 

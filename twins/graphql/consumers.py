@@ -164,10 +164,14 @@ class _Connection:
                 self._scope = {**self._scope, "session": session}
                 self._scope["user"] = await get_user(self._scope)
             try:
-                await self._authenticate()
+                principal = await self._authenticate()
             except _Closing as closing:
                 if closing.code == 4403:
                     raise
+                continue
+            # What is being answered was selected with the rights of the handshake.
+            if self._principal is not None and principal.rights != self._principal.rights:
+                raise _Closing(4403, "Your rights have changed: connect again")
 
     async def _start(self, message: dict[str, Any]) -> None:
         if self._principal is None:
@@ -290,7 +294,7 @@ def _principal(scope: Any, authorization: str) -> Principal:
         if not principal.is_anonymous and not _same_origin(scope):
             raise AccessDenied("The Origin does not match: add it to CSRF_TRUSTED_ORIGINS, or use a token.")
     require(principal, Scope.READ, Scope.WRITE)
-    return principal
+    return principal.with_rights()
 
 
 def _same_origin(scope: Any) -> bool:

@@ -76,7 +76,7 @@ async def graphql(request: HttpRequest) -> HttpResponse:
         return _not_allowed(f"{request.method} is not answered here: use POST.", "GET, POST")
     wants_page = request.method == "GET" and _wants_page(request)
     try:
-        principal = await sync_to_async(authorise)(request, Scope.READ, Scope.WRITE, executes=not wants_page)
+        principal = await sync_to_async(_principal)(request, executes=not wants_page)
     except NotAuthenticated:
         if wants_page:
             return redirect_to_login(request.get_full_path(), _login_url())
@@ -88,6 +88,10 @@ async def graphql(request: HttpRequest) -> HttpResponse:
     if content_type is None:
         return answer({"errors": [{"message": f"Answers are {JSON} or {RESPONSE}: accept one of them."}]}, status=406)
     return await _execute(request, principal, _operation(request, principal), content_type)
+
+
+def _principal(request: HttpRequest, *, executes: bool) -> Principal:
+    return authorise(request, Scope.READ, Scope.WRITE, executes=executes).with_rights()
 
 
 async def _execute(request: HttpRequest, principal: Principal, operation: Operation, content_type: str) -> HttpResponse:

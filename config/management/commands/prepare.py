@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand
 from django.db import transaction
 from django.utils.crypto import get_random_string
 
-from assets.permissions import PLANNERS
+from assets.groups import PLANNERS
 from twins.exceptions import TokenError
 from twins.models.access import Scope
 from twins.services.tokens import create_token

@@ -13,8 +13,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from assets.groups import PLANNERS
 from assets.models import Asset, Design, Item, MaintenanceEvent, Sensor
-from assets.permissions import PLANNERS
 from assets.selectors import current_installations
 from assets.services import NewAsset, NewInstallation, create_assets, create_sensors, install_items, record_events
 

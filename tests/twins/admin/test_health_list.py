@@ -17,8 +17,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from assets.groups import PLANNERS
 from assets.models import Asset, AssetType, Design, Item, MaintenanceEvent, Sensor
-from assets.permissions import PLANNERS
 from assets.services import (
     NewAsset,
     NewInstallation,

@@ -36,11 +36,12 @@ class Answer:
 
 
 def _ask(query: str, *, principal: Principal | None = None, splice: bool = False, **variables: Any) -> Answer:
+    from assets.permissions import Rights
     from twins.graphql.context import Context
     from twins.graphql.schema import schema
     from twins.services.principals import Principal
 
-    reader = principal or Principal(user=object(), scopes=frozenset({"read"}))
+    reader = principal or Principal(user=object(), scopes=frozenset({"read"}), rights=Rights.all())
     context = Context(principal=reader, splice=splice, now=NOW)
     result: Any = async_to_sync(schema.execute)(query, variable_values=variables, context_value=context)
     errors = [error.message for error in result.errors or ()]

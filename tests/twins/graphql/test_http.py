@@ -46,8 +46,11 @@ def sign_in(client: httpx.Client, *, staff: bool) -> httpx.Client:
     from django.contrib.auth import get_user_model
     from django.test import Client
 
-    session = Client()
-    session.force_login(get_user_model().objects.create_user("ada", is_staff=staff))
+    from assets.services import give_role
+
+    session, ada = Client(), get_user_model().objects.create_user("ada", is_staff=staff)
+    give_role(role="viewer", user=ada)
+    session.force_login(ada)
     client.cookies.set("sessionid", session.cookies["sessionid"].value)
     return client
 

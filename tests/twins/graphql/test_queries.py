@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 
 from assets.models import Asset, Level, Sensor
+from assets.services import give_role
+from twins.graphql.ids import Kind, global_id
+from twins.models import ApiToken
 from twins.services.principals import Principal
 
 NESTED = """{ system(tag: "PLANT") { name level path health { score }
@@ -179,3 +183,45 @@ def test_without_the_scope_read_nothing_is_answered(ask: Any, plant: dict[str, A
             assert answer.data is None or set(answer.data.values()) == {None}
             assert [error.split(":")[0] for error in answer.errors] == ["Reading twins needs the scope 'read'"]
             assert answer.raw.errors[0].extensions == {"code": "FORBIDDEN"}
+
+
+@pytest.mark.parametrize("splice", [False, True])
+def test_a_role_on_a_subtree_shows_that_subtree_alone(ask: Any, plant: dict[str, Asset], splice: bool) -> None:
+    ada = User.objects.create_user("ada")
+    give_role(role="viewer", user=ada, asset=plant["GT1"])
+    foreign = global_id(Kind.TWIN, plant["GT2-B1"].pk)
+    reader = Principal(user=ada, scopes=frozenset({"read"})).with_rights()
+    answer = ask(
+        """query ($foreign: ID!) {
+            twin(tag: "GT1") { path parent { tag } ... on ProductTwin { parts { totalCount nodes { tag } } } }
+            foreign: twin(tag: "GT2-B1") { tag }
+            node(id: $foreign) { id }
+            systems { totalCount }
+            worst(level: PART) { totalCount nodes { tag } }
+        }""",
+        principal=reader,
+        splice=splice,
+        foreign=foreign,
+    )
+    assert not answer.errors
+    assert answer.data == {
+        "twin": {
+            "path": ["GT1"],
+            "parent": None,
+            "parts": {"totalCount": 3, "nodes": [{"tag": f"GT1-B{number}"} for number in (1, 2, 3)]},
+        },
+        "foreign": None,
+        "node": None,
+        "systems": {"totalCount": 0},
+        "worst": {"totalCount": 2, "nodes": [{"tag": "GT1-B2"}, {"tag": "GT1-B1"}]},
+    }
+
+
+@pytest.mark.parametrize("splice", [False, True])
+def test_who_has_no_role_is_answered_with_nothing(ask: Any, plant: dict[str, Asset], splice: bool) -> None:
+    reader = Principal(user=User.objects.create_user("eve"), scopes=frozenset({"read"})).with_rights()
+    answer = ask('{ twin(tag: "GT1") { tag } worst { totalCount } }', principal=reader, splice=splice)
+    assert answer.data == {"twin": None, "worst": {"totalCount": 0}}
+    token = Principal(token=ApiToken(), scopes=frozenset({"read"})).with_rights()
+    answer = ask('{ twin(tag: "GT1") { tag } worst { totalCount } }', principal=token, splice=splice)
+    assert answer.data == {"twin": {"tag": "GT1"}, "worst": {"totalCount": 6}}

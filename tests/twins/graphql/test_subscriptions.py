@@ -442,6 +442,33 @@ def test_a_cookie_needs_an_origin_that_matches(live_server_asgi: str, origin: st
     asyncio.run(story())
 
 
+def test_rights_that_have_changed_end_the_sockets_that_had_them(
+    live_server_asgi: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.contrib.auth import get_user_model
+    from django.db import connection
+
+    from assets.services import give_role
+
+    monkeypatch.setattr("twins.graphql.consumers.RECHECK", 0.2)
+    ada = get_user_model().objects.create_user("ada")
+    token = create_token(name="ada's", scopes=["read"], user=ada)[1]
+
+    def promote() -> None:
+        give_role(role="viewer", user=ada)
+        connection.close()
+
+    async def story() -> None:
+        async with connect(live_server_asgi, token) as socket:
+            await asyncio.sleep(0.5)
+            await say(socket, type="ping")
+            assert await hear(socket) == {"type": "pong"}
+            await asyncio.to_thread(promote)
+            assert await closing(socket) == (4403, "Your rights have changed: connect again")
+
+    asyncio.run(story())
+
+
 def test_an_ended_session_ends_its_sockets(live_server_asgi: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from django.contrib.auth import get_user_model
     from django.test import Client
