@@ -10,6 +10,7 @@ TwinsError
 │   ├── NotEnoughFailures     too few recorded failures to learn from
 │   ├── ModelRefused          a model worse than a constant, or not the one that was stored
 │   └── PredictionUnavailable the prediction library does not load on this machine
+├── PolicyError               what planners decided about health does not make sense
 ├── TokenError                an API token that cannot be made or revoked as asked
 └── AccessDenied              a token or user without the right that is needed
 
@@ -55,6 +56,10 @@ class ModelRefused(PredictionError):
 
 class PredictionUnavailable(PredictionError):
     """The prediction library does not load on this machine."""
+
+
+class PolicyError(TwinsError):
+    """What planners decided about health does not make sense."""
 
 
 class TokenError(TwinsError):

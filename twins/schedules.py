@@ -9,6 +9,8 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "compact_hot_tail": {"task": "twins.compact_hot_tail", "schedule": 2.0, "options": {"expires": 2.0}},
     "compact_days": {"task": "twins.compact_days", "schedule": 30.0, "options": {"expires": 30.0}},
     "assess_stale": {"task": "twins.assess_stale", "schedule": 3.0, "options": {"expires": 3.0}},
+    "judge_ledger": {"task": "twins.judge_ledger", "schedule": 300.0, "options": {"expires": 300.0}},
+    "prune_ledger": {"task": "twins.prune_ledger", "schedule": 86_400.0, "options": {"expires": 3_600.0}},
     "train_models": {"task": "twins.train_models", "schedule": 86_400.0, "options": {"expires": 3_600.0}},
     "sweep_lake": {"task": "twins.sweep_lake", "schedule": 60.0, "options": {"expires": 60.0}},
 }

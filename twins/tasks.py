@@ -15,7 +15,7 @@ from celery import Task, shared_task
 from django.utils import timezone
 
 from twins import events
-from twins.services import assessment, compaction, training
+from twins.services import assessment, compaction, ledger, training
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +38,16 @@ def compact_days() -> None:
 @shared_task(name="twins.assess_stale", ignore_result=True)
 def assess_stale() -> None:
     assessment.assess_stale(now=timezone.now())
+
+
+@shared_task(name="twins.judge_ledger", ignore_result=True)
+def judge_ledger() -> None:
+    ledger.judge_ledger(now=timezone.now())
+
+
+@shared_task(name="twins.prune_ledger", ignore_result=True)
+def prune_ledger() -> None:
+    ledger.prune_ledger(now=timezone.now())
 
 
 @shared_task(name="twins.train_models", ignore_result=True)

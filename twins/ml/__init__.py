@@ -13,7 +13,7 @@ from twins.ml.model import FleetModel, dump_model, load_model
 from twins.ml.prediction import Prediction, predict, rows_needed
 from twins.ml.readings import Readings
 from twins.ml.training import FEWEST_FAILURES, Proof, Training, suggest_horizon, train
-from twins.ml.warnings import Calibration, Record, Verdict, Warned, calibrate, judge, tally, warnings_of
+from twins.ml.warnings import Calibration, Record, Verdict, Warned, calibrate, judge, stands, tally, warnings_of
 
 __all__ = [
     "DAY",
@@ -40,6 +40,7 @@ __all__ = [
     "predict",
     "rows_needed",
     "shorten",
+    "stands",
     "suggest_horizon",
     "tally",
     "trace",

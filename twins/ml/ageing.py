@@ -10,7 +10,7 @@ which nothing else is known fail before their expected life.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -81,6 +81,11 @@ class AgeingCurve:
     def health(self, age: float) -> float:
         """100 new, 0 at the worst score."""
         return 100.0 * (_WORST - self.score(age)) / (_WORST - _NEW)
+
+    def from_health(self, health: float) -> AgeingCurve:
+        """The curve of an item whose health is known to be this, whatever its age: ageing goes on from there."""
+        score = _WORST - (_WORST - _NEW) * health / 100
+        return replace(self, modifiers=replace(self.modifiers, cap=score, collar=score))
 
     def failure_rate(self, age: float) -> float:
         """Failures per life unit at this age."""

@@ -9,6 +9,7 @@ Replaying the past and judging the present use the same functions.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -61,6 +62,14 @@ class Record:
         """Warnings of which the truth is known."""
         return self.right + self.false
 
+    def sentence(self) -> str:
+        """'Of the last 15 such warnings 12 were right, median lead 9 days.'"""
+        if not self.judged:
+            return "No such warning has been judged yet."
+        warnings = "the only such warning" if self.judged == 1 else f"the last {self.judged} such warnings"
+        lead = "" if self.median_lead is None else f", median lead {self.median_lead:.3g} days"
+        return f"Of {warnings} {self.right} {'was' if self.right == 1 else 'were'} right{lead}."
+
 
 def warnings_of(probability: Floats, *, threshold: float, clears: float | None = None) -> list[Warned]:
     """Warnings of one item from its probabilities [rows] in order of time; NaN neither raises nor clears.
@@ -75,16 +84,23 @@ def warnings_of(probability: Floats, *, threshold: float, clears: float | None =
     found: list[Warned] = []
     raised, peak = -1, 0.0
     for row, value in enumerate(probability):
-        if raised < 0 and value >= threshold:
-            raised, peak = row, float(value)
-        elif raised >= 0 and value < low:
+        stood, standing = raised >= 0, stands(raised >= 0, float(value), threshold=threshold, clears=low)
+        if standing:
+            raised, peak = (raised, max(peak, float(value))) if stood else (row, float(value))
+        elif stood:
             found.append(Warned(raised, row, peak))
             raised = -1
-        elif raised >= 0 and value > peak:
-            peak = float(value)
     if raised >= 0:
         found.append(Warned(raised, None, peak))
     return found
+
+
+def stands(standing: bool, probability: float, *, threshold: float, clears: float | None = None) -> bool:
+    """Whether a warning stands after this probability, given whether one stood before it; NaN changes nothing."""
+    if math.isnan(probability):
+        return standing
+    low = CLEARS_AT * threshold if clears is None else clears
+    return probability >= low if standing else probability >= threshold
 
 
 def judge(

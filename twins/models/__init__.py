@@ -3,15 +3,28 @@
 from twins.models.access import ApiToken, Scope
 from twins.models.health import Assessment, AssessmentSource, HealthModel, ModelStatus
 from twins.models.ingestion import Batch, LakeFile, LatestReading
+from twins.models.ledger import HealthBand, HealthRecord, HealthWarning, WarningVerdict
+from twins.models.policy import HealthPolicy, RollUpPolicy, RollUpRule
+from twins.models.watching import Finding, FindingKind, SensorState
 
 __all__ = [
     "ApiToken",
     "Assessment",
     "AssessmentSource",
     "Batch",
+    "Finding",
+    "FindingKind",
+    "HealthBand",
     "HealthModel",
+    "HealthPolicy",
+    "HealthRecord",
+    "HealthWarning",
     "LakeFile",
     "LatestReading",
     "ModelStatus",
+    "RollUpPolicy",
+    "RollUpRule",
     "Scope",
+    "SensorState",
+    "WarningVerdict",
 ]

@@ -46,7 +46,9 @@ class HealthModel(models.Model):
 class AssessmentSource(models.TextChoices):
     MODEL = "model", "model learned from failures"
     AGEING = "ageing", "ageing curve of the design"
-    ROLLUP = "rollup", "worst of what it consists of"
+    CONTRIBUTORS = "contributors", "condition by the design's contributors"
+    BLEND = "blend", "several sources, weighted by evidence"
+    ROLLUP = "rollup", "what it consists of"
 
 
 class Assessment(models.Model):
@@ -55,7 +57,7 @@ class Assessment(models.Model):
     asset = models.OneToOneField("twins_assets.Asset", models.CASCADE, primary_key=True, related_name="assessment")
     item = models.ForeignKey("twins_assets.Item", models.PROTECT, null=True, blank=True, related_name="+")
     model = models.ForeignKey(HealthModel, models.PROTECT, null=True, blank=True, related_name="assessments")
-    source = models.CharField(max_length=10, choices=AssessmentSource.choices)
+    source = models.CharField(max_length=12, choices=AssessmentSource.choices)
     health = models.FloatField(help_text="0 to 100, 100 = as new.")
     coverage = models.FloatField(help_text="Share of the inputs that are fresh and good, 0 to 1.")
     failure_probabilities = models.JSONField(
@@ -66,6 +68,9 @@ class Assessment(models.Model):
     rul_p90 = models.FloatField(null=True, blank=True)
     rul_unit = models.CharField(max_length=32, blank=True)
     beyond_horizon = models.BooleanField(default=False, help_text="The median life left is more than the horizon.")
+    sources = models.JSONField(
+        default=list, help_text="[{source, weight, health, reason}] of a blend; weights sum to 1. Empty: one alone."
+    )
     drivers = models.JSONField(default=list, help_text="[{input, points}], points of health, worst first.")
     worst_asset = models.ForeignKey(
         "twins_assets.Asset",

@@ -20,7 +20,9 @@ from twins.exceptions import PredictionError
 from twins.lake import from_microseconds, microseconds
 from twins.models import Assessment, AssessmentSource, HealthModel
 from twins.selectors.health import Unit, champions_of, newest_batches, stale_units, units_of
-from twins.selectors.readings import scan_readings
+from twins.services.ageing import Believed, assess_by_age
+from twins.services.ledger import keep_record
+from twins.services.policies import apply_policies, doubt_unsound
 from twins.services.rollup import roll_up
 from twins.services.traces import trace_units
 
@@ -30,8 +32,6 @@ _UPDATED = [field.name for field in Assessment._meta.fields if not field.primary
 _LOCK = 7_305_001
 """Advisory lock of those who write assessments: a roll-up must see all of its children."""
 _SWEEP_LOCK = 7_305_002
-_AGEING_SHARES = (0.1, 0.25, 0.5)
-_SHARE_OF_LIFE = 0.65
 MOST_A_ROUND = 500
 
 
@@ -64,7 +64,7 @@ def assess_assets(*, assets: Sequence[int], now: datetime) -> list[int]:
     units = units_of(sorted(set(assets)), now=now)
     # What is known before the readings are scanned: what comes later makes the assessment stale again.
     seen = newest_batches([known.sensor for unit in units for known in unit.life.inputs])
-    found: dict[int, Assessment] = {}
+    found: dict[int, Believed] = {}
     models = champions_of(unit.design.pk for unit in units)
     by_model: dict[int, list[Unit]] = defaultdict(list)
     for unit in units:
@@ -74,13 +74,16 @@ def assess_assets(*, assets: Sequence[int], now: datetime) -> list[int]:
     for design, members in by_model.items():
         found |= _predict_safely(models[design], members, now, seen)
     rest = [unit for unit in units if unit.asset not in found]
-    found |= _assess_by_age(rest, models, now, seen)
-    return _write(sorted(found.values(), key=lambda row: row.asset_id), now)
+    found |= assess_by_age(units=rest, models=models, now=now)
+    apply_policies(units=units, believed=found, models=models, now=now)
+    doubt_unsound(units=units, believed=found)
+    for unit in rest:
+        if unit.asset in found:
+            found[unit.asset].row.data_batch = _newest(unit, seen) or None
+    return _write([found[asset] for asset in sorted(found)], now)
 
 
-def _predict_safely(
-    model: HealthModel, units: list[Unit], now: datetime, seen: dict[int, int]
-) -> dict[int, Assessment]:
+def _predict_safely(model: HealthModel, units: list[Unit], now: datetime, seen: dict[int, int]) -> dict[int, Believed]:
     try:
         return _predict(model, units, now, seen)
     except PredictionError as error:
@@ -88,14 +91,18 @@ def _predict_safely(
         return {}
 
 
-def _predict(model: HealthModel, units: list[Unit], now: datetime, seen: dict[int, int]) -> dict[int, Assessment]:
+def _predict(model: HealthModel, units: list[Unit], now: datetime, seen: dict[int, int]) -> dict[int, Believed]:
     fleet = _load(model.pk, model.sha256)
     traced = trace_units(units=units, model=fleet, now=now)
     predictions = ml.predict(
         fleet, [unit.life for unit in units], [each.rows for each in traced], now=microseconds(now)
     )
     return {
-        unit.asset: _from_model(unit, model, prediction, now, max(each.batch, _newest(unit, seen)))
+        unit.asset: Believed(
+            _from_model(unit, model, prediction, now, max(each.batch, _newest(unit, seen))),
+            age=each.rows.reached,
+            days=(unit.life.end - unit.life.start) / ml.DAY,
+        )
         for unit, each, prediction in zip(units, traced, predictions, strict=True)
         if prediction is not None
     }
@@ -134,68 +141,16 @@ def _from_model(unit: Unit, model: HealthModel, said: ml.Prediction, now: dateti
     )
 
 
-def _assess_by_age(
-    units: list[Unit], models: dict[int, HealthModel], now: datetime, seen: dict[int, int]
-) -> dict[int, Assessment]:
-    """Assessments by the ageing curve of those whose design says, or whose model implies, how long they last."""
-    counters = sorted({unit.life.usage for unit in units if unit.life.usage is not None})
-    start = min((unit.life.start for unit in units), default=0)
-    counted = ml.Readings(scan_readings(sensors=counters, start=from_microseconds(start))) if counters else None
-    found = {}
-    for unit in units:
-        expected = unit.design.expected_life
-        if expected is None and unit.design.pk in models:
-            expected = models[unit.design.pk].horizon / _SHARE_OF_LIFE
-        if expected is not None:
-            row = _from_age(unit, ml.AgeingCurve(expected), *_age(unit, counted))
-            row.data_batch, row.assessed_at = _newest(unit, seen) or None, now
-            found[unit.asset] = row
-    return found
-
-
-def _age(unit: Unit, counted: ml.Readings | None) -> tuple[float | None, datetime | None]:
-    """Age in life units, None when it is usage that nobody counts, and the time of the last count."""
-    life = unit.life
-    if unit.design.life_unit == "d":
-        return (life.end - life.start) / ml.DAY, None
-    if life.usage is None or counted is None:
-        return None, None
-    times, counts = counted.between(life.usage, life.start, life.end)
-    if not len(counts):
-        return None, None
-    return float(counts.max() - counts[0]), from_microseconds(int(times[-1]))
-
-
-def _from_age(unit: Unit, curve: ml.AgeingCurve, age: float | None, data_time: datetime | None) -> Assessment:
-    horizon = unit.design.planning_horizon or _SHARE_OF_LIFE * curve.expected_life
-    # Without a count the item is taken for new and the score says that nothing fed it.
-    years = age or 0.0
-    left = [curve.life_left(years, probability) for probability in (0.1, 0.5, 0.9)]
-    return Assessment(
-        asset_id=unit.asset,
-        item_id=unit.item,
-        source=AssessmentSource.AGEING,
-        health=curve.health(years),
-        coverage=0.0 if age is None else 1.0,
-        failure_probabilities=[
-            {"horizon": share * horizon, "probability": curve.failure_probability(years, share * horizon)}
-            for share in _AGEING_SHARES
-        ],
-        rul_p10=min(left[0], horizon),
-        rul_p50=min(left[1], horizon),
-        rul_p90=min(left[2], horizon),
-        rul_unit=unit.design.life_unit,
-        beyond_horizon=left[1] > horizon,
-        drivers=[{"input": "age", "points": round(curve.health(years) - 100.0, 2)}],
-        data_time=data_time,
-    )
-
-
 @transaction.atomic
-def _write(rows: list[Assessment], now: datetime) -> list[int]:
-    """Replace assessments in id order, roll them up, and tell after commit; an older state never replaces a newer."""
-    if not rows:
+def _write(believed: list[Believed], now: datetime) -> list[int]:
+    """Replace assessments in id order, roll them up, keep the record, and tell after commit.
+
+    An older state never replaces a newer.
+    """
+    if not believed:
         return []
+    paces = {each.row.asset_id: each.days_per_unit for each in believed}
+    rows = [each.row for each in believed]
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
     newer = Assessment.objects.filter(asset__in=[row.asset_id for row in rows], assessed_at__gt=now)
@@ -204,6 +159,7 @@ def _write(rows: list[Assessment], now: datetime) -> list[int]:
     _upsert(rows)
     above = roll_up([row.asset_id for row in rows], now=now)
     _upsert(above)
+    keep_record(rows=[*rows, *above], now=now, days_per_unit=paces)
     written = sorted([*(row.asset_id for row in rows), *(row.asset_id for row in above)])
     if written:
         events.publish("assessed", {"assets": written})

@@ -1,0 +1,155 @@
+"""The record of being right as it is read: standing warnings, what was believed before, how warnings turned out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+from django.db import connection
+
+from twins import ml
+from twins.models import HealthRecord, HealthWarning
+
+JUDGED = 15
+"""Of so many warnings the record is told."""
+
+
+@dataclass(frozen=True)
+class OpenWarning:
+    """A warning that may be judged, with the truth known so far."""
+
+    pk: int
+    verdict: str
+    raised_at: datetime
+    last_at: datetime
+    horizon_days: float
+    failed_at: datetime | None
+    """The first failure of its item at its asset since it was raised."""
+    ended_at: datetime | None
+    """When the item was removed."""
+
+
+@dataclass(frozen=True)
+class TrackRecord:
+    """How the last warnings of one design at one site turned out, and whether its probabilities keep their word."""
+
+    design: int
+    site: int
+    warnings: ml.Record
+    """Lead in days."""
+    calibration: ml.Calibration | None
+    """Of all probabilities whose truth is known; None without any."""
+
+
+def warnings_to_judge(*, now: datetime, late: timedelta, limit: int) -> list[OpenWarning]:
+    """Warnings that are open, or were called false less than `late` ago, the oldest first."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TO_JUDGE, [now, now - late, limit])
+        return [OpenWarning(*row) for row in cursor.fetchall()]
+
+
+_TO_JUDGE = """
+SELECT warning.id, warning.verdict, warning.raised_at, warning.last_at, warning.horizon_days,
+       (SELECT min(event.started_at) FROM twins_assets_maintenanceevent event
+        WHERE event.asset_id = warning.asset_id AND event.kind = 'failure'
+          AND (event.item_id IS NULL OR event.item_id = warning.item_id)
+          AND event.started_at >= warning.raised_at
+          AND (upper(place.period) IS NULL OR event.started_at <= upper(place.period))),
+       upper(place.period)
+FROM twins_healthwarning warning
+LEFT JOIN twins_assets_installation place ON place.asset_id = warning.asset_id AND place.item_id = warning.item_id
+     AND place.period @> warning.raised_at
+WHERE warning.raised_at <= %s AND (warning.verdict = 'open' OR warning.verdict = 'false' AND warning.judged_at > %s)
+ORDER BY warning.raised_at, warning.id LIMIT %s
+"""
+
+
+def standing_warnings(assets: Iterable[int]) -> dict[int, HealthWarning]:
+    """The warning that stands at each asset; none where nothing is warned of."""
+    rows = HealthWarning.objects.filter(asset__in=list(assets), cleared_at__isnull=True)
+    return {row.asset_id: row for row in rows}
+
+
+def health_before(assets: Iterable[int], *, at: datetime) -> dict[int, HealthRecord]:
+    """What was believed of each asset at an instant: its newest record up to then; none where there is none."""
+    rows = HealthRecord.objects.filter(asset__in=list(assets), at__lte=at).order_by("asset_id", "-at", "-id")
+    return {row.asset_id: row for row in rows.distinct("asset_id")}
+
+
+def track_records(designs: Sequence[int], *, limit: int = JUDGED) -> dict[tuple[int, int], TrackRecord]:
+    """By (design, top of the tree): the last `limit` judged warnings, those still open, and the failures missed."""
+    with connection.cursor() as cursor:
+        cursor.execute(_WARNINGS, [list(designs), limit])
+        warnings = cursor.fetchall()
+        cursor.execute(_MISSED, [list(designs)])
+        missed = {(design, site): count for design, site, count in cursor.fetchall()}
+        cursor.execute(_PROBABILITIES, [list(designs)])
+        said = cursor.fetchall()
+    verdicts: dict[tuple[int, int], list[ml.Verdict]] = defaultdict(list)
+    leads: dict[tuple[int, int], list[float]] = defaultdict(list)
+    for design, site, verdict, lead in warnings:
+        verdicts[design, site].append(ml.Verdict(verdict))
+        if lead is not None:
+            leads[design, site].append(lead)
+    truths: dict[tuple[int, int], list[tuple[float, bool]]] = defaultdict(list)
+    for design, site, probability, came_true in said:
+        truths[design, site].append((probability, came_true))
+    keys = sorted(verdicts.keys() | missed.keys() | truths.keys())
+    return {
+        key: TrackRecord(
+            design=key[0],
+            site=key[1],
+            warnings=ml.tally(verdicts[key], leads[key], missed=missed.get(key, 0)),
+            calibration=_calibration(truths[key]),
+        )
+        for key in keys
+    }
+
+
+def _calibration(truths: list[tuple[float, bool]]) -> ml.Calibration | None:
+    pairs = np.array(truths, np.float64).reshape(-1, 2)
+    return ml.calibrate(pairs[:, 0], pairs[:, 1])
+
+
+_WARNINGS = """
+SELECT design_id, root_id, verdict, lead FROM (
+    SELECT item.design_id, asset.root_id, warning.verdict,
+           extract(epoch FROM warning.failed_at - warning.raised_at)::float8 / 86400 AS lead,
+           row_number() OVER (PARTITION BY item.design_id, asset.root_id, warning.verdict IN ('right', 'false')
+                              ORDER BY warning.raised_at DESC, warning.id DESC) AS rank
+    FROM twins_healthwarning warning JOIN twins_assets_item item ON item.id = warning.item_id
+    JOIN twins_assets_asset asset ON asset.id = warning.asset_id
+    WHERE item.design_id = ANY(%s)) ranked
+WHERE rank <= %s ORDER BY design_id, root_id, rank
+"""
+# Only failures of what was watched by then: before its first record nobody could have warned.
+_MISSED = """
+SELECT item.design_id, asset.root_id, count(DISTINCT event.id)
+FROM twins_assets_maintenanceevent event
+JOIN twins_assets_installation place ON place.asset_id = event.asset_id
+     AND place.period @> event.started_at - interval '1 microsecond'
+     AND (event.item_id IS NULL OR event.item_id = place.item_id)
+JOIN twins_assets_item item ON item.id = place.item_id
+JOIN twins_assets_asset asset ON asset.id = event.asset_id
+WHERE event.kind = 'failure' AND item.design_id = ANY(%s)
+  AND EXISTS (SELECT FROM twins_healthrecord record WHERE record.asset_id = event.asset_id
+              AND record.probability IS NOT NULL AND record.at < event.started_at AND place.period @> record.at)
+  AND NOT EXISTS (SELECT FROM twins_healthwarning warning WHERE warning.asset_id = event.asset_id
+                  AND warning.failed_at = event.started_at)
+GROUP BY 1, 2
+"""
+# One a day and item: neighbouring hours say the same.
+_PROBABILITIES = """
+SELECT DISTINCT ON (item.design_id, asset.root_id, record.asset_id, date_trunc('day', record.at, 'UTC'))
+       item.design_id, asset.root_id, record.probability, record.came_true
+FROM twins_healthrecord record
+JOIN twins_assets_installation place ON place.asset_id = record.asset_id AND place.period @> record.at
+JOIN twins_assets_item item ON item.id = place.item_id
+JOIN twins_assets_asset asset ON asset.id = record.asset_id
+WHERE item.design_id = ANY(%s) AND record.came_true IS NOT NULL AND record.hour IS NOT NULL
+ORDER BY item.design_id, asset.root_id, record.asset_id, date_trunc('day', record.at, 'UTC'), record.at
+LIMIT 200000
+"""
