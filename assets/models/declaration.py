@@ -20,6 +20,11 @@ class Declared(models.Model):
     class Meta:
         abstract = True
 
+    @property
+    def name_of_one(self) -> tuple[str, ...]:
+        """What two declarations of one thing share."""
+        raise NotImplementedError
+
 
 def one_owner(table: str) -> models.CheckConstraint:
     owners = models.Func("type", "design", function="num_nonnulls", output_field=models.IntegerField())
@@ -96,6 +101,10 @@ class ParameterDefinition(Declared):
     def __str__(self) -> str:
         return f"{self.name} ({self.unit})" if self.unit else self.name
 
+    @property
+    def name_of_one(self) -> tuple[str, ...]:
+        return self.subject, self.name
+
 
 class FailureCodeKind(models.TextChoices):
     MODE = "mode", "failure mode"
@@ -116,3 +125,7 @@ class FailureCode(Declared):
 
     def __str__(self) -> str:
         return f"{self.code} {self.name}" if self.name else self.code
+
+    @property
+    def name_of_one(self) -> tuple[str, ...]:
+        return self.kind, self.code

@@ -87,3 +87,7 @@ class SensorTemplate(Declared, Measured):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def name_of_one(self) -> tuple[str, ...]:
+        return (self.name,)

@@ -6,9 +6,13 @@ resolvers, pages and models ask for whole selections at once. Nothing here chang
 
 from assets.selectors.declarations import declared_by_designs, declared_by_types, failure_modes_of
 from assets.selectors.records import current_installations, installation_history, latest_events, sensors_of
+from assets.selectors.relations import Reach, reached, relations_of
+from assets.selectors.sensors import SensorSelection, select_sensors
 from assets.selectors.tree import ancestors, subtree
 
 __all__ = [
+    "Reach",
+    "SensorSelection",
     "ancestors",
     "current_installations",
     "declared_by_designs",
@@ -16,6 +20,9 @@ __all__ = [
     "failure_modes_of",
     "installation_history",
     "latest_events",
+    "reached",
+    "relations_of",
+    "select_sensors",
     "sensors_of",
     "subtree",
 ]

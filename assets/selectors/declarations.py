@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeVar
 
-from assets.models import Declared, FailureCode, FailureCodeKind, ParameterDefinition, SensorTemplate
+from assets.models import FailureCode, FailureCodeKind, ParameterDefinition, SensorTemplate
 
 _Declaration = TypeVar("_Declaration", ParameterDefinition, SensorTemplate, FailureCode)
 
@@ -45,15 +45,5 @@ def _declared(model: type[_Declaration], ids: Iterable[int], owners: str) -> dic
     )
     nearest: dict[int, dict[tuple[str, ...], _Declaration]] = {asked: {} for asked in wanted}
     for row in rows:
-        nearest[row.asked][_name(row)] = row  # type: ignore[attr-defined]
+        nearest[row.asked][row.name_of_one] = row  # type: ignore[attr-defined]
     return {asked: [named[name] for name in sorted(named)] for asked, named in nearest.items()}
-
-
-def _name(row: Declared) -> tuple[str, ...]:
-    """What two declarations of one thing share."""
-    if isinstance(row, ParameterDefinition):
-        return row.subject, row.name
-    if isinstance(row, FailureCode):
-        return row.kind, row.code
-    assert isinstance(row, SensorTemplate)
-    return (row.name,)

@@ -7,23 +7,67 @@ here may import the admin or know of HTTP and forms.
 """
 
 from assets.services.access import give_role, take_role
-from assets.services.hierarchy import NewAsset, change_asset, create_assets, move_asset
-from assets.services.placement import NewInstallation, install_items, remove_item, replace_item
-from assets.services.records import create_items, create_sensors, record_events, save_record
+from assets.services.hierarchy import (
+    Move,
+    NewAsset,
+    change_asset,
+    change_assets,
+    create_assets,
+    move_asset,
+    move_assets,
+)
+from assets.services.placement import (
+    NewInstallation,
+    Removal,
+    Replacement,
+    install_items,
+    remove_item,
+    remove_items,
+    replace_item,
+    replace_items,
+)
+from assets.services.records import (
+    change_records,
+    create_items,
+    create_records,
+    create_sensors,
+    equip_assets,
+    record_events,
+    revise_design,
+    save_record,
+)
+from assets.services.relations import NewRelation, end_relations, relate_assets
+from assets.services.retirement import retire_assets, retire_items
 
 __all__ = [
+    "Move",
     "NewAsset",
     "NewInstallation",
+    "NewRelation",
+    "Removal",
+    "Replacement",
     "change_asset",
+    "change_assets",
+    "change_records",
     "create_assets",
     "create_items",
+    "create_records",
     "create_sensors",
+    "end_relations",
+    "equip_assets",
     "give_role",
     "install_items",
     "move_asset",
+    "move_assets",
     "record_events",
+    "relate_assets",
     "remove_item",
+    "remove_items",
     "replace_item",
+    "replace_items",
+    "retire_assets",
+    "retire_items",
+    "revise_design",
     "save_record",
     "take_role",
 ]

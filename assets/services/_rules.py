@@ -1,49 +1,36 @@
-"""The way from a broken rule to a sentence: fields are checked row by row, constraints translated by name."""
+"""The way from a rule that the database refused to break to a sentence: constraints are translated by name."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
-from typing import Any
 
-from django.core.exceptions import ValidationError
 from django.db import DataError, IntegrityError, models, transaction
 from django.dispatch import Signal
 
-from assets.exceptions import AlreadyExists, InvalidValue
+from assets.exceptions import AlreadyExists, AssetsError, InvalidHierarchy, InvalidValue
+from assets.models import TARGETS
 
 _TAKEN = {
     "grant_once": "That role is held there already: nothing is to be given",
     "asset_tag_unique_in_tree": "That tag is already used in this tree: choose another tag",
     "sensor_name_unique_at_asset": "A sensor of that name already exists at this asset: choose another name",
     "item_serial_unique_in_design": "That serial number already exists for this design: use the item that is there",
+    "reference_unique": "That external key already names a row: correct the key",
+    "design_code_revision_unique": "That revision of the design already exists: choose another revision",
+    "twins_assets_assettype_code_key": "A type of that code already exists: choose another code",
+    **{
+        f"reference_once_per_{target}": f"That {target} already has a key of this system and kind: change that one"
+        for target in TARGETS
+    },
+    **{
+        f"{table}_unique_in_{owner}": f"That {owner} already declares one of that name: change that one"
+        for table in ("parameter", "sensor_template", "failure_code")
+        for owner in ("type", "design")
+    },
 }
 
-
-def check_fields(rows: Iterable[models.Model]) -> None:
-    """Check every value against its field, without a query; raises InvalidValue with the row's index and the field."""
-    for index, row in enumerate(rows):
-        fields = row._meta.concrete_fields
-        # References are the database's to check: their own validation is one query each.
-        skipped = {field.name for field in fields if field.is_relation or field.primary_key}
-        try:
-            row.clean_fields(exclude=skipped)
-        except ValidationError as error:
-            name, messages = next(iter(error.message_dict.items()))
-            raise InvalidValue(f"Row {index}, {name}: {messages[0]}") from error
-        for field in fields:
-            if reason := _objection(getattr(row, field.attname)):
-                raise InvalidValue(f"Row {index}, {field.name}: {reason}")
-
-
-def _objection(value: Any) -> str:
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"{value} is not a finite number: leave the field empty when the value is unknown."
-    if isinstance(value, datetime) and value.tzinfo is None:
-        return f"{value.isoformat()} has no time zone: give an aware time, for example in UTC."
-    return ""
+_TREE = {"type_not_below_itself", "asset_follows_its_parent", "asset_not_its_own_parent"}
 
 
 @contextmanager
@@ -63,11 +50,13 @@ def broken_constraint(error: IntegrityError) -> str:
     return str(getattr(getattr(error.__cause__, "diag", None), "constraint_name", None) or "")
 
 
-def _refusal(error: IntegrityError) -> AlreadyExists | InvalidValue:
+def _refusal(error: IntegrityError) -> AssetsError:
     name = broken_constraint(error)
     detail = getattr(getattr(error.__cause__, "diag", None), "message_detail", None) or str(error)
     if sentence := _TAKEN.get(name):
         return AlreadyExists(f"{sentence} ({detail})")
+    if name in _TREE:
+        return InvalidHierarchy(f"{str(error).splitlines()[0].capitalize()}: choose another parent.")
     return InvalidValue(f"The rule '{name.replace('_', ' ')}' does not hold: correct the row ({detail})")
 
 

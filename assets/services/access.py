@@ -7,8 +7,9 @@ from typing import Any
 from assets.exceptions import InvalidValue
 from assets.models import Asset, Grant
 from assets.permissions import Action, require
+from assets.services._checks import check_fields
 from assets.services._locks import hold_rows
-from assets.services._rules import all_or_nothing, check_fields
+from assets.services._rules import all_or_nothing
 
 
 def give_role(

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from django.db import connection
 from django.db.models import Q
 
 from assets import signals
 from assets.exceptions import AlreadyExists, InvalidHierarchy
-from assets.models import Asset, AssetStatus, AssetType, Design, Level
+from assets.models import Asset, AssetStatus, AssetType, Design, Installation, Level
+from assets.querysets import AssetQuerySet
+from assets.services._bulk import insert_rows, next_ids, update_rows
+from assets.services._checks import check_fields
+from assets.services._declared import check_attributes
 from assets.services._locks import lock_trees
-from assets.services._rules import all_or_nothing, check_fields, tell
+from assets.services._rules import all_or_nothing, tell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +49,8 @@ def create_assets(*, rows: Sequence[NewAsset], under: Asset | None = None) -> di
         standing = _standing(rows, under)
         created = _built(rows, standing, standing[under.tag] if under else None)
         check_fields(created.values())
-        Asset.objects.bulk_create(created.values())
+        check_attributes(list(created.values()))
+        insert_rows(list(created.values()))
         tell(signals.assets_created, Asset, (asset.pk for asset in created.values()))
     return created
 
@@ -65,7 +71,7 @@ def _standing(rows: Sequence[NewAsset], under: Asset | None) -> dict[str, Asset]
 
 def _built(rows: Sequence[NewAsset], standing: Mapping[str, Asset], top: Asset | None) -> dict[str, Asset]:
     created: dict[str, Asset] = {}
-    for row, number in zip(rows, _next_ids(len(rows)), strict=True):
+    for row, number in zip(rows, next_ids(Asset, len(rows)), strict=True):
         if row.tag in created or row.tag in standing:
             raise AlreadyExists(f"Tag {row.tag!r} is already used in this tree: choose another tag.")
         parent = top if row.parent is None else created.get(row.parent) or standing.get(row.parent)
@@ -76,7 +82,7 @@ def _built(rows: Sequence[NewAsset], standing: Mapping[str, Asset], top: Asset |
             )
         created[row.tag] = asset = _unsaved(row, number, parent)
         if parent is not None:
-            _check_levels(parent, asset)
+            _check_place(parent, asset)
     return created
 
 
@@ -86,7 +92,7 @@ def _unsaved(row: NewAsset, number: int, parent: Asset | None) -> Asset:
         tag=row.tag,
         name=row.name,
         level=row.level,
-        type=row.type,
+        type_id=row.type.pk if row.type else row.design.type_id if row.design else None,
         design=row.design,
         criticality=row.criticality,
         status=row.status,
@@ -97,40 +103,75 @@ def _unsaved(row: NewAsset, number: int, parent: Asset | None) -> Asset:
     )
 
 
-def _next_ids(count: int) -> list[int]:
-    # Ids are taken before the rows are written, so that root and path are known and one INSERT is enough.
-    table = connection.ops.quote_name(Asset._meta.db_table)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)", [table, count])
-        return [number for (number,) in cursor.fetchall()]
+@dataclass(frozen=True, kw_only=True)
+class Move:
+    """An asset that is to stand below `parent` (None: at the top of a tree of its own) with everything below it."""
 
-
-def _check_levels(parent: Asset, child: Asset) -> None:
-    if child.level not in Level.values or parent.level not in Level.values:
-        return  # the field's own check says which levels there are
-    if Level(child.level).rank < Level(parent.level).rank:
-        raise InvalidHierarchy(
-            f"Asset {child.tag!r} is a {child.level} and cannot stand below {parent.tag!r}, which is a {parent.level}: "
-            "a system holds products, a product holds parts."
-        )
+    asset: Asset
+    parent: Asset | None
 
 
 def move_asset(*, asset: Asset, parent: Asset | None) -> Asset:
-    """Move `asset` with everything below it under `parent` (None: to the top of a tree of its own); returns it fresh.
+    """Move one asset, as `move_assets` does; returns it fresh."""
+    return move_assets(moves=[Move(asset=asset, parent=parent)])[0]
 
-    Raises InvalidHierarchy for a cycle or a level that does not fit, AlreadyExists when the tree it would enter
+
+def move_assets(*, moves: Sequence[Move]) -> list[Asset]:
+    """Move assets with everything below them, all at once; returns them fresh, in the order of the moves.
+
+    Raises InvalidHierarchy for a cycle or a level that does not fit, AlreadyExists when the tree one would enter
     already uses one of its tags.
     """
     with all_or_nothing():
-        lock_trees([asset.pk] + ([parent.pk] if parent else []), shared=False)
-        current = {row.pk: row for row in Asset.objects.filter(pk__in=[asset.pk, parent.pk if parent else None])}
-        moved, place = _present(current, asset), _present(current, parent) if parent else None
-        if place is not None:
-            _check_place(moved, place)
-        if moved.parent_id != (place.pk if place else None):
-            _rebuild_paths(moved, place)
-            tell(signals.asset_moved, Asset, [moved.pk])
-    return Asset.objects.get(pk=asset.pk)
+        keys = [move.asset.pk for move in moves]
+        parents = [move.parent.pk for move in moves if move.parent]
+        lock_trees([*keys, *parents], shared=False)
+        current = Asset.objects.in_bulk({*keys, *parents})
+        wishes = {}
+        for move in moves:
+            wish = copy(_present(current, move.asset))
+            wish.parent_id = _present(current, move.parent).pk if move.parent else None
+            wishes[wish.pk] = wish
+        _place(list(wishes.values()), current)
+    fresh = Asset.objects.in_bulk(keys)
+    return [fresh[key] for key in keys]
+
+
+def change_asset(*, asset: Asset) -> Asset:
+    """Write every edited field of one asset, as `change_assets` does; returns it with root and path as they now are."""
+    return change_assets(assets=[asset])[0]
+
+
+def change_assets(*, assets: Sequence[Asset]) -> list[Asset]:
+    """Write every edited field of saved assets, their parents included; returns them with root and path as they are.
+
+    Raises InvalidHierarchy when level or parent no longer fit, AlreadyExists for a tag that is taken where it stands,
+    InvalidValue for a value that a field or the design does not take.
+    """
+    if not assets:
+        return []
+    with all_or_nothing():
+        check_fields(assets)
+        check_attributes(assets)
+        keys = [asset.pk for asset in assets]
+        parents = [asset.parent_id for asset in assets if asset.parent_id]
+        lock_trees([*keys, *parents], shared=False)
+        current = Asset.objects.in_bulk({*keys, *parents})
+        _check_retiring([asset for asset in assets if _present(current, asset).status != asset.status])
+        _place(assets, current)
+        update_rows(assets, _EDITABLE)
+        tell(signals.asset_changed, Asset, keys)
+        places = {pk: (root, path) for pk, root, path in _rows(keys).values_list("pk", "root_id", "path")}
+        for asset in assets:
+            asset.root_id, asset.path = places[asset.pk]
+    return list(assets)
+
+
+_EDITABLE = ["name", "type", "design", "criticality", "status", "retired_at", "attributes"]
+
+
+def _rows(keys: Iterable[int]) -> AssetQuerySet:
+    return Asset.objects.filter(pk__in=list(keys))
 
 
 def _present(current: Mapping[int, Asset], asset: Asset) -> Asset:
@@ -139,75 +180,126 @@ def _present(current: Mapping[int, Asset], asset: Asset) -> Asset:
     return current[asset.pk]
 
 
-def _check_place(moved: Asset, place: Asset) -> None:
-    if moved.pk in place.path:
-        raise InvalidHierarchy(
-            f"Asset {moved.tag!r} cannot move below {place.tag!r}, which is itself or stands below it: "
-            "choose a parent outside of its own subtree."
-        )
-    _check_levels(place, moved)
-
-
-def _rebuild_paths(moved: Asset, place: Asset | None) -> None:
-    """Hang the subtree of `moved` below `place`: one statement sets parent, root and path of all of it.
-
-    Tag and level of `moved` are written with them, because the database checks the tree after every statement.
-    """
-    above, root = (place.path, place.root_id) if place else ([], moved.pk)
-    # UPDATE locks rows in no order, and who installs items holds assets in the order of their ids.
-    subtree = Asset.objects.subtree_of([moved.pk]).order_by("pk")
-    list(subtree.select_for_update(no_key=True).values_list("pk"))
-    table = connection.ops.quote_name(Asset._meta.db_table)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""UPDATE {table} SET root_id = %(root)s,
-                    path = %(above)s::bigint[] || path[%(kept)s:],
-                    parent_id = CASE WHEN id = %(moved)s THEN %(parent)s ELSE parent_id END,
-                    tag = CASE WHEN id = %(moved)s THEN %(tag)s ELSE tag END,
-                    level = CASE WHEN id = %(moved)s THEN %(level)s ELSE level END
-                WHERE path @> ARRAY[%(moved)s]::bigint[]""",  # noqa: S608  (only the quoted table name is spliced)
-            {
-                "root": root,
-                "above": above,
-                "kept": len(moved.path),
-                "moved": moved.pk,
-                "tag": moved.tag,
-                "level": moved.level,
-                "parent": place.pk if place else None,
-            },
-        )
-
-
-def change_asset(*, asset: Asset) -> Asset:
-    """Write every edited field of a saved asset, its parent included; returns it with root and path as they now are.
-
-    Raises InvalidHierarchy when level or parent no longer fit, AlreadyExists for a tag that is taken where it stands.
-    """
-    with all_or_nothing():
-        check_fields([asset])
-        lock_trees([asset.pk] + ([asset.parent_id] if asset.parent_id else []), shared=False)
-        current = Asset.objects.in_bulk([asset.pk, asset.parent_id])
-        before, place = _present(current, asset), current.get(asset.parent_id) if asset.parent_id else None
-        if place is not None:
-            _check_place(asset, place)
-        _check_children(asset)
-        if before.parent_id != asset.parent_id:
-            # Tag and level go along: with the old ones it might fit neither where it was nor where it comes.
-            before.tag, before.level = asset.tag, asset.level
-            _rebuild_paths(before, place)
-            tell(signals.asset_moved, Asset, [asset.pk])
-        asset.save(update_fields=_EDITABLE)
-        tell(signals.asset_changed, Asset, [asset.pk])
-        asset.refresh_from_db(fields=["root", "path"])
-    return asset
-
-
-def _check_children(asset: Asset) -> None:
-    if asset.level not in Level.values:
+def _place(wishes: Sequence[Asset], current: Mapping[int, Asset]) -> None:
+    """Give assets the parent, tag and level they now say; `current` has them and their parents as they stood."""
+    wished = {wish.pk: wish for wish in wishes}
+    standing = {**current, **wished}
+    parents = {pk: asset.parent_id for pk, asset in _above(current.values()).items()}
+    parents |= {pk: wish.parent_id for pk, wish in wished.items()}
+    for wish in wishes:
+        if wish.parent_id is not None and wish.parent_id not in standing:
+            raise InvalidHierarchy(f"Asset {wish.tag!r} would stand below an asset that is not there: choose another.")
+        if wish.parent_id is not None:
+            _check_cycle(wish, standing[wish.parent_id], parents)
+            _check_place(standing[wish.parent_id], wish)
+    _check_children(wished)
+    changed = [wish for wish in wishes if _key(wish) != _key(current[wish.pk])]
+    if not changed:
         return
-    higher = [level for level in Level if level.rank < Level(asset.level).rank]
-    if child := Asset.objects.filter(parent=asset.pk, level__in=higher).first():
-        _check_levels(asset, child)
+    _rebuild_paths(changed, current, parents)
+    if moved := [wish.pk for wish in changed if wish.parent_id != current[wish.pk].parent_id]:
+        tell(signals.asset_moved, Asset, moved)
 
 
-_EDITABLE = ["tag", "name", "level", "type", "design", "criticality", "status", "attributes"]
+def _key(asset: Asset) -> tuple[Any, ...]:
+    return asset.parent_id, asset.tag, asset.level
+
+
+def _above(assets: Iterable[Asset]) -> dict[int, Asset]:
+    """The assets and all that they stand in, by id."""
+    return {asset.pk: asset for asset in _rows({key for asset in assets for key in asset.path}).only("parent")}
+
+
+def _check_cycle(wish: Asset, place: Asset, parents: Mapping[int, int | None]) -> None:
+    step: int | None = place.pk
+    while step is not None:
+        if step == wish.pk:
+            raise InvalidHierarchy(
+                f"Asset {wish.tag!r} cannot move below {place.tag!r}, which is itself or stands below it: "
+                "choose a parent outside of its own subtree."
+            )
+        step = parents.get(step)
+
+
+def _check_place(parent: Asset, child: Asset) -> None:
+    if child.level in Level.values and Level(child.level).rank < Level(parent.level).rank:
+        raise InvalidHierarchy(
+            f"Asset {child.tag!r} is a {child.level} and cannot stand below {parent.tag!r}, which is a {parent.level}: "
+            "a system holds products, a product holds parts."
+        )
+    if parent.status == AssetStatus.RETIRED and child.status != AssetStatus.RETIRED:
+        raise InvalidHierarchy(
+            f"Asset {child.tag!r} cannot stand in use below {parent.tag!r}, which is retired: choose another parent."
+        )
+
+
+def _check_children(wished: Mapping[int, Asset]) -> None:
+    """No child that stays as it is comes to stand below a lower level."""
+    higher = Q(level__in=[Level.SYSTEM, Level.PRODUCT])
+    for child in Asset.objects.filter(higher, parent__in=list(wished)).exclude(pk__in=list(wished)).order_by("pk"):
+        parent = wished[child.parent_id or 0]
+        if Level(child.level).rank < Level(parent.level).rank:
+            _check_place(parent, child)
+
+
+def _check_retiring(changed: Sequence[Asset]) -> None:
+    """What is retired by an edit has nothing in use below it or in it: `retire_assets` takes that along."""
+    retired = [asset.pk for asset in changed if asset.status == AssetStatus.RETIRED]
+    for asset in changed:
+        if asset.status != AssetStatus.RETIRED:
+            asset.retired_at = None
+    if not retired:
+        return
+    used = Q(parent__in=retired) & ~Q(status=AssetStatus.RETIRED) & ~Q(pk__in=retired)
+    if below := Asset.objects.filter(used).select_related("parent").order_by("pk").first():
+        raise InvalidHierarchy(
+            f"Asset {below.parent} cannot be retired while {below.tag!r} below it is in use: retire the whole subtree."
+        )
+    if held := Installation.objects.filter(asset__in=retired, period__upper_inf=True).select_related("asset").first():
+        raise InvalidHierarchy(f"Asset {held.asset} cannot be retired while an item is installed: remove it first.")
+
+
+def _rebuild_paths(changed: Sequence[Asset], current: Mapping[int, Asset], parents: Mapping[int, int | None]) -> None:
+    """One statement sets parent, tag and level of the changed and root and path of all that stands below them.
+
+    All in one, because the database checks the tree after every statement.
+    """
+    keys = [wish.pk for wish in changed]
+    # UPDATE locks rows in no order, and who installs items holds assets in the order of their ids.
+    list(Asset.objects.subtree_of(keys).order_by("pk").select_for_update(no_key=True).values_list("pk"))
+    paths = ["{" + ",".join(map(str, _path(wish.pk, parents))) + "}" for wish in changed]
+    columns: list[list[Any]] = [
+        [wish.parent_id for wish in changed],
+        [wish.tag for wish in changed],
+        [wish.level for wish in changed],
+    ]
+    with connection.cursor() as cursor:
+        # An asset follows the nearest of the changed above it, which is the last of them in its path.
+        cursor.execute(
+            """WITH wish AS MATERIALIZED (
+                   SELECT said.id, said.parent_id, said.tag, said.level, said.path::bigint[] AS path,
+                          cardinality(place.path) AS depth
+                   FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[])
+                        said(id, parent_id, tag, level, path)
+                   JOIN twins_assets_asset place ON place.id = said.id
+               ), follows AS MATERIALIZED (
+                   SELECT DISTINCT ON (below.id) below.id, wish.id AS wish, wish.depth, wish.path
+                   FROM wish JOIN twins_assets_asset below ON below.path @> ARRAY[wish.id]
+                   ORDER BY below.id, wish.depth DESC
+               )
+               UPDATE twins_assets_asset asset
+               SET path = follows.path || asset.path[follows.depth + 1:], root_id = follows.path[1],
+                   parent_id = CASE WHEN wish.id IS NULL THEN asset.parent_id ELSE wish.parent_id END,
+                   tag = coalesce(wish.tag, asset.tag), level = coalesce(wish.level, asset.level)
+               FROM follows LEFT JOIN wish ON wish.id = follows.id
+               WHERE asset.id = follows.id""",
+            cast(Any, [keys, *columns, paths]),
+        )
+
+
+def _path(key: int, parents: Mapping[int, int | None]) -> list[int]:
+    path, step = [], cast("int | None", key)
+    while step is not None:
+        path.append(step)
+        step = parents.get(step)
+    return path[::-1]

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import IntegrityError
-from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 from django.db.models import Q
 
 from assets import signals
 from assets.exceptions import AlreadyOccupied, AssetsError, InvalidValue, NotInstalled
 from assets.models import Asset, Installation, Item
+from assets.services._bulk import insert_rows, update_rows
+from assets.services._checks import check_fields
 from assets.services._locks import hold_rows
-from assets.services._rules import all_or_nothing, broken_constraint, check_fields, tell
+from assets.services._periods import check_periods, period
+from assets.services._rules import all_or_nothing, broken_constraint, tell
 
 _OVERLAPS = {"installation_one_item_at_a_place", "installation_one_place_of_an_item"}
 
@@ -37,14 +39,16 @@ def install_items(*, installations: Sequence[NewInstallation]) -> list[Installat
     what stands in the register or by another row; InvalidValue for a period without time zone or that does not end
     after its start.
     """
-    rows = [_unsaved(index, wish) for index, wish in enumerate(installations)]
+    check_periods((wish.start, wish.end) for wish in installations)
+    rows = [_unsaved(wish) for wish in installations]
     try:
         with all_or_nothing():
             check_fields(rows)
             # Else two who want the same thing meet at the exclusion constraint, which ends in a deadlock.
             hold_rows(Asset, (row.asset_id for row in rows))
             hold_rows(Item, (row.item_id for row in rows))
-            created = Installation.objects.bulk_create(rows)
+            _check_in_use(rows)
+            created = insert_rows(rows)
             tell(signals.item_installed, Installation, (row.asset_id for row in created))
     except AssetsError as error:
         if not (isinstance(error.__cause__, IntegrityError) and broken_constraint(error.__cause__) in _OVERLAPS):
@@ -53,20 +57,24 @@ def install_items(*, installations: Sequence[NewInstallation]) -> list[Installat
     return created
 
 
-def _unsaved(index: int, wish: NewInstallation) -> Installation:
-    for name, instant in (("start", wish.start), ("end", wish.end)):
-        if instant is not None and instant.tzinfo is None:
-            raise InvalidValue(f"Row {index}, {name}: {instant.isoformat()} has no time zone: give an aware time.")
-    if wish.end is not None and wish.end <= wish.start:
-        raise InvalidValue(
-            f"Row {index}, end: {wish.end.isoformat()} is not after {wish.start.isoformat()}: an installation lasts."
-        )
+def _unsaved(wish: NewInstallation) -> Installation:
     return Installation(
-        asset=wish.asset,
-        item=wish.item,
-        period=DateTimeTZRange(wish.start, wish.end, "[)"),
-        removal_reason=wish.removal_reason,
+        asset=wish.asset, item=wish.item, period=period(wish.start, wish.end), removal_reason=wish.removal_reason
     )
+
+
+def _check_in_use(rows: Sequence[Installation]) -> None:
+    """Nothing is installed in what is retired, and no retired item anywhere, once it is."""
+    places = {row.asset_id for row in rows}
+    retired = dict(Asset.objects.filter(pk__in=places, status="retired").values_list("pk", "retired_at"))
+    scrapped = Item.objects.filter(pk__in={row.item_id for row in rows}, retired_at__isnull=False)
+    gone = dict(scrapped.values_list("pk", "retired_at"))
+    for index, row in enumerate(rows):
+        end = row.period.upper
+        if row.asset_id in retired and (end is None or ((at := retired[row.asset_id]) is not None and end > at)):
+            raise InvalidValue(f"Row {index}, asset: {row.asset.tag!r} is retired: choose another asset or end before.")
+        if row.item_id in gone and (end is None or end > gone[row.item_id]):
+            raise InvalidValue(f"Row {index}, item: {row.item} is retired: choose another item or end before.")
 
 
 def _overlap(rows: Sequence[Installation]) -> str:
@@ -96,35 +104,79 @@ def _words(row: Installation) -> str:
     return since if row.period.upper is None else f"{since} to {row.period.upper.isoformat()}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Removal:
+    """What is installed at `asset` is taken out at `at`."""
+
+    asset: Asset
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replacement:
+    """What is installed at `asset` is taken out at `at`, and `item` is there from then on."""
+
+    asset: Asset
+    item: Item
+    at: datetime
+    reason: str
+
+
 def remove_item(*, asset: Asset, at: datetime, reason: str) -> Installation:
     """End the installation that is open at `asset`; raises NotInstalled when none is open since before `at`."""
+    return remove_items(removals=[Removal(asset=asset, at=at, reason=reason)])[0]
+
+
+def remove_items(*, removals: Sequence[Removal]) -> list[Installation]:
+    """End the open installations of assets, in the order given; raises NotInstalled where none is open since before."""
     with all_or_nothing():
-        found = _open_installation(asset, at)
-        hold_rows(Item, [found.item_id])
-        found.period = DateTimeTZRange(found.period.lower, at, "[)")
-        found.removal_reason = reason
-        found.save(update_fields=["period", "removal_reason"])
-        tell(signals.item_removed, Installation, [asset.pk])
-    return found
+        found = _open_installations(removals)
+        hold_rows(Item, (row.item_id for row in found))
+        return end_installations(found, [(removal.at, removal.reason) for removal in removals])
 
 
 def replace_item(*, asset: Asset, item: Item, at: datetime, reason: str) -> Installation:
     """Take out what is installed at `asset` and put `item` there from `at` on; both happen or neither."""
+    return replace_items(replacements=[Replacement(asset=asset, item=item, at=at, reason=reason)])[0]
+
+
+def replace_items(*, replacements: Sequence[Replacement]) -> list[Installation]:
+    """Take out what is installed and put other items there at the same instants; all of it happens or nothing."""
     with all_or_nothing():
-        hold_rows(Item, [_open_installation(asset, at).item_id, item.pk])
-        remove_item(asset=asset, at=at, reason=reason)
-        return install_items(installations=[NewInstallation(asset=asset, item=item, start=at)])[0]
+        removals = [Removal(asset=one.asset, at=one.at, reason=one.reason) for one in replacements]
+        found = _open_installations(removals)
+        hold_rows(Item, [*(row.item_id for row in found), *(one.item.pk for one in replacements)])
+        end_installations(found, [(removal.at, removal.reason) for removal in removals])
+        wishes = [NewInstallation(asset=one.asset, item=one.item, start=one.at) for one in replacements]
+        return install_items(installations=wishes)
 
 
-def _open_installation(asset: Asset, at: datetime) -> Installation:
-    """What has been installed at `asset` since before `at`; nobody else changes it until the transaction ends."""
-    if at.tzinfo is None:
-        raise InvalidValue(f"at: {at.isoformat()} has no time zone: give an aware time.")
-    hold_rows(Asset, [asset.pk])
-    found = Installation.objects.filter(asset=asset, period__upper_inf=True, period__startswith__lt=at).first()
-    if found is None:
-        raise NotInstalled(
-            f"Nothing is installed at {asset.tag!r} that could be removed at {at.isoformat()}: "
-            "choose a later time or another asset."
-        )
-    return found
+def end_installations(rows: Sequence[Installation], ends: Sequence[tuple[datetime, str]]) -> list[Installation]:
+    """End open installations, whose items the caller holds, each at its instant and for its reason."""
+    for row, (at, reason) in zip(rows, ends, strict=True):
+        row.period = period(row.period.lower, at)
+        row.removal_reason = reason
+    check_fields(rows)
+    update_rows(rows, ["period", "removal_reason"])
+    tell(signals.item_removed, Installation, (row.asset_id for row in rows))
+    return list(rows)
+
+
+def _open_installations(removals: Sequence[Removal]) -> list[Installation]:
+    """What has been installed at each asset since before the instant; nobody else changes it until we are done."""
+    check_periods((removal.at, None) for removal in removals)
+    keys = {removal.asset.pk for removal in removals}
+    if len(keys) < len(removals):
+        raise InvalidValue("Row 0, asset: one asset is named twice: remove what is there once.")
+    hold_rows(Asset, keys)
+    rows = Installation.objects.filter(asset__in=keys, period__upper_inf=True).select_related("asset", "item")
+    there = {row.asset_id: row for row in rows}
+    for removal in removals:
+        found = there.get(removal.asset.pk)
+        if found is None or found.period.lower >= removal.at:
+            raise NotInstalled(
+                f"Nothing is installed at {removal.asset.tag!r} that could be removed at {removal.at.isoformat()}: "
+                "choose a later time or another asset."
+            )
+    return [there[removal.asset.pk] for removal in removals]

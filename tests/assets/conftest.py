@@ -47,12 +47,12 @@ def items(design: Design) -> list[Item]:
 @pytest.fixture
 def register() -> Callable[[], dict[str, list[tuple[object, ...]]]]:
     """Every row of the register, to be compared before and after."""
-    from assets.models import Asset, Design, Installation, Item, MaintenanceEvent, Sensor
+    from django.apps import apps
 
     def snapshot() -> dict[str, list[tuple[object, ...]]]:
-        tables = (Asset, Design, Item, Installation, Sensor, MaintenanceEvent)
+        tables = apps.get_app_config("twins_assets").get_models()
         return {
-            table.__name__: [tuple(map(str, row)) for row in table.objects.order_by("pk").values_list()]
+            table.__name__: [tuple(map(str, row)) for row in table._default_manager.order_by("pk").values_list()]
             for table in tables
         }
 
