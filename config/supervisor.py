@@ -298,6 +298,7 @@ def _services(data: Path, options: argparse.Namespace) -> list[Child]:
     python = [sys.executable, "-m"]
     web = [*python, "uvicorn", "config.asgi:application", f"--host={options.host}", f"--port={options.port}"]
     web += ["--lifespan=off", "--no-access-log", "--no-server-header", "--timeout-graceful-shutdown=2"]
+    web.append(f"--ws-max-size={2**20}")  # a message is read whole before anybody looks at it
     celery = [*python, "celery", "-A", "config.celery"]
     worker = [*celery, "worker", "--concurrency=2", "--loglevel=INFO", "--without-gossip", "--without-mingle"]
     # A clock of its own: inside the worker nobody would notice its death. Its file is for what runs once a day; Celery

@@ -29,6 +29,12 @@ class TwinsSettings:
     """Largest body of one ingest request, in bytes."""
     QUERY_MAX_BYTES: int = 256 * 1024
     """Largest body of one GraphQL request, in bytes."""
+    QUERY_SECONDS: float = 10
+    """Longest that one SQL statement of a query may take, in seconds."""
+    QUERY_RATE: float = 100
+    """Queries a second of one token or user; ten seconds' worth may come at once."""
+    ANSWER_MAX_BYTES: int = 32 * 1024 * 1024
+    """Largest answer to one query, in bytes."""
 
 
 def read_settings(values: Any) -> TwinsSettings:
@@ -46,6 +52,10 @@ def read_settings(values: Any) -> TwinsSettings:
         )
     if not values.get("LAKE"):
         raise ConfigurationError("TWINS['LAKE'] is missing: set it to a directory that web server and workers share.")
+    for name in ("INGEST_MAX_BYTES", "QUERY_MAX_BYTES", "QUERY_SECONDS", "QUERY_RATE", "ANSWER_MAX_BYTES"):
+        value = values.get(name, 1)
+        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+            raise ConfigurationError(f"TWINS[{name!r}] is {value!r}: set it to a number above 0.")
     place = values["LAKE"]
     return TwinsSettings(**{**values, "LAKE": place if "://" in str(place) else Path(place)})
 

@@ -11,6 +11,8 @@ TwinsError
 │   ├── ModelRefused          a model worse than a constant, or not the one that was stored
 │   └── PredictionUnavailable the prediction library does not load on this machine
 ├── PolicyError               what planners decided about health does not make sense
+├── QueryTooSlow              the database did not answer a query in the time it has
+├── TooManyRequests           a token or user asks more often than it may
 ├── TokenError                an API token that cannot be made or revoked as asked
 └── AccessDenied              a token or user without the right that is needed
 
@@ -60,6 +62,18 @@ class PredictionUnavailable(PredictionError):
 
 class PolicyError(TwinsError):
     """What planners decided about health does not make sense."""
+
+
+class QueryTooSlow(TwinsError):
+    """The database did not answer a query in the time it has."""
+
+
+class TooManyRequests(TwinsError):
+    """A token or user asks more often than it may; `wait` is when to come again, in seconds."""
+
+    def __init__(self, message: str, wait: float) -> None:
+        super().__init__(message)
+        self.wait = wait
 
 
 class TokenError(TwinsError):

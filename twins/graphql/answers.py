@@ -58,6 +58,12 @@ class Answer:
     def of(cls, result: ExecutionResult, *, refused: bool = False) -> Answer:
         return cls(encode(result).decode(), orjson.dumps(_errors(result)).decode(), refused, failed=result.data is None)
 
+    @classmethod
+    def encoded(cls, result: ExecutionResult, body: bytes) -> Answer:
+        """Of a result that was encoded already."""
+        errors = orjson.dumps(_errors(result)).decode()
+        return cls(body.decode(), errors, is_refused(result), failed=result.data is None)
+
 
 def is_refused(result: ExecutionResult) -> bool:
     """Whether the request was wrong as a whole, so that nothing was executed: what fails at a field has a path."""

@@ -13,31 +13,33 @@ import io
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, MutableMapping
 from contextlib import aclosing, suppress
-from functools import lru_cache
 from importlib import import_module
 from typing import Any
 from uuid import uuid4
 
 import orjson
+from asgiref.sync import sync_to_async
 from channels.auth import get_user
 from channels.db import database_sync_to_async
 from django.conf import settings as django_settings
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
 from django.db import InterfaceError, OperationalError, close_old_connections
-from graphql import GraphQLError, get_operation_ast, parse
-from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from graphql import GraphQLError, get_operation_ast
+from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.types.graphql import OperationType
 
 from twins.conf import settings
-from twins.exceptions import AccessDenied, MalformedBody, TwinsError
-from twins.graphql.answers import Answer, Operation, is_refused
-from twins.graphql.context import Context
+from twins.exceptions import AccessDenied, MalformedBody, TooManyRequests, TwinsError
+from twins.graphql.answers import Answer, Operation
+from twins.graphql.documents import parsed
+from twins.graphql.execution import execute
 from twins.graphql.hub import Hub
-from twins.graphql.limits import TOKENS
 from twins.graphql.schema import schema
 from twins.graphql.subscriptions import rendering
 from twins.http.authentication import origin_matches, require, token_principal
+from twins.http.bodies import read_json
+from twins.http.rate import spend_request
 from twins.models.access import Scope
 from twins.services.principals import Principal, visible_assets
 
@@ -46,6 +48,8 @@ INIT_TIMEOUT = 10.0
 """Seconds in which connection_init must come."""
 MAX_OPERATIONS = 50
 """Operations of one socket at a time."""
+MAX_ID = 200
+"""Characters of an operation's id, which comes back with each of its answers."""
 RECHECK = 60.0
 """Seconds after which a revoked token or an ended session closes its sockets."""
 
@@ -183,7 +187,8 @@ class _Connection:
             if len(self._operations) >= MAX_OPERATIONS:
                 raise MalformedBody(f"This socket runs {MAX_OPERATIONS} operations already: complete one first.")
             operation = Operation.of(message.get("payload"))
-        except MalformedBody as error:
+            await sync_to_async(spend_request)(self._principal)
+        except (MalformedBody, TooManyRequests) as error:
             await self._tell({"id": id_, "type": "error", "payload": [{"message": str(error)}]})
             return
         self._operations[id_] = asyncio.create_task(self._run(id_, operation, self._principal))
@@ -225,16 +230,10 @@ async def _answers(operation: Operation, principal: Principal) -> AsyncGenerator
     # No request begins or ends here, so nothing else drops a connection that the database has closed.
     await database_sync_to_async(close_old_connections)()
     try:
-        result = await schema.execute(
-            operation.query,
-            variable_values=operation.variables,
-            operation_name=operation.name,
-            context_value=Context(principal=principal, splice=True),
-            allowed_operation_types={OperationType.QUERY, OperationType.MUTATION},
-        )
-    except (CannotGetOperationTypeError, InvalidOperationTypeError):
+        result, body = await execute(operation, principal, {OperationType.QUERY, OperationType.MUTATION})
+    except InvalidOperationTypeError:
         raise MalformedBody("The document holds no such operation, or several and no 'operationName'.") from None
-    yield Answer.of(result, refused=is_refused(result))
+    yield Answer.encoded(result, body)
 
 
 def _execution_key(operation: Operation, principal: Principal) -> Hashable:
@@ -243,11 +242,10 @@ def _execution_key(operation: Operation, principal: Principal) -> Hashable:
     return operation.query, operation.name, variables, visible_assets(principal).identity
 
 
-@lru_cache(maxsize=256)
 def _kind(query: str, name: str | None) -> OperationType | None:
     """What sort of operation it is; None when it cannot be told, which the execution then explains."""
     try:
-        operation = get_operation_ast(parse(query, max_tokens=TOKENS), name)
+        operation = get_operation_ast(parsed(query).root, name)
     except (GraphQLError, RecursionError):
         return None
     return OperationType(operation.operation.value) if operation else None
@@ -257,12 +255,12 @@ def _message(event: Message) -> dict[str, Any]:
     text = event.get("text")
     if text is None:
         raise _Closing(4400, "WebSocket message type must be text")
-    if len(text) > settings().QUERY_MAX_BYTES:
+    if len(text.encode(errors="surrogatepass")) > settings().QUERY_MAX_BYTES:
         raise _Closing(1009, f"A message has at most {settings().QUERY_MAX_BYTES} bytes")
     try:
-        message = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        raise _Closing(4400, "WebSocket message must be valid JSON") from None
+        message = read_json(text.encode(), "message")
+    except MalformedBody as error:
+        raise _Closing(4400, str(error)) from None
     if not isinstance(message, dict):
         raise _Closing(4400, "WebSocket message must be a JSON object")
     return message
@@ -270,8 +268,8 @@ def _message(event: Message) -> dict[str, Any]:
 
 def _id(message: dict[str, Any]) -> str:
     id_ = message.get("id")
-    if not isinstance(id_, str) or not id_:
-        raise _Closing(4400, "The message has no id")
+    if not isinstance(id_, str) or not 0 < len(id_) <= MAX_ID:
+        raise _Closing(4400, f"The message needs an id of 1 to {MAX_ID} characters")
     return id_
 
 

@@ -27,6 +27,8 @@ class Context:
     request: Any = None
     splice: bool = False
     now: datetime = field(default_factory=timezone.now)
+    cost: dict[str, int] | None = None
+    """{"requested", "maximum"} in fields, known once the operation was checked."""
 
     def __post_init__(self) -> None:
         if self.loaders is None:

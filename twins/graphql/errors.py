@@ -9,10 +9,11 @@ from graphql import GraphQLError
 from strawberry.extensions import MaskErrors
 
 from assets.exceptions import AssetsError
-from twins.exceptions import AccessDenied, TwinsError
+from twins.exceptions import AccessDenied, QueryTooSlow, TwinsError
 
 logger = logging.getLogger("twins.graphql")
 
+_CODES = {AccessDenied: "FORBIDDEN", QueryTooSlow: "TOO_SLOW"}
 _ON_PURPOSE = (TwinsError, AssetsError, GraphQLError)
 
 
@@ -46,6 +47,7 @@ class ClientErrors(MaskErrors):
 
 
 def _with_code(error: GraphQLError) -> GraphQLError:
-    if isinstance(error.original_error, AccessDenied):
-        error.extensions = {**(error.extensions or {}), "code": "FORBIDDEN"}
+    for kind, code in _CODES.items():
+        if isinstance(error.original_error, kind):
+            error.extensions = {**(error.extensions or {}), "code": code}
     return error

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from graphql import (
@@ -30,7 +29,6 @@ from graphql import (
     get_named_type,
     is_leaf_type,
     is_list_type,
-    parse,
     specified_rules,
     validate,
 )
@@ -41,10 +39,11 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
+from twins.graphql.documents import Document, parsed
 from twins.graphql.types.connection import MAX_FIRST
 from twins.models.access import Scope
 
-TOKENS, DEPTH, ALIASES, DIRECTIVES, ROOT_FIELDS, COST = 4000, 20, 100, 50, 20, 2_000_000
+DEPTH, ALIASES, DIRECTIVES, ROOT_FIELDS, COST = 20, 100, 50, 20, 2_000_000
 SIZE_ARGUMENTS = ("first", "points")
 SIZED_LISTS = ("nodes", "readings")
 SHORT_LIST, INTROSPECTION_LIST = 10, 30
@@ -159,28 +158,29 @@ class _Walk:
 
 def check_limits(
     schema: GraphQLSchema, document: DocumentNode, variables: Mapping[str, Any] | None, *, introspects: bool
-) -> list[GraphQLError]:
-    """What speaks against running the document; empty when nothing does. Linear in its length.
+) -> tuple[list[GraphQLError], int]:
+    """What speaks against running the document, which is nothing mostly, and what its dearest operation costs.
 
-    `introspects`: whether the schema itself may be asked for.
+    Linear in its length. `introspects`: whether the schema itself may be asked for.
     """
+    dearest = 0
     fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
     try:
         for operation in document.definitions:
             if isinstance(operation, OperationDefinitionNode):
                 walk = _Walk(schema, fragments, _variables(operation, variables or {}), introspects)
-                for error in _excesses(walk, operation):
-                    return [error]
+                weight = walk.selection(operation.selection_set, schema.get_root_type(operation.operation))
+                dearest = max(dearest, weight.once + weight.each * MAX_FIRST)
+                for error in _excesses(weight, operation):
+                    return [error], dearest
     except GraphQLError as error:
-        return [error]
+        return [error], dearest
     except RecursionError:
-        return [_too_much("nesting", "more", DEPTH)]
-    return []
+        return [_too_much("nesting", "more", DEPTH)], dearest
+    return [], dearest
 
 
-def _excesses(walk: _Walk, operation: OperationDefinitionNode) -> Iterator[GraphQLError]:
-    root = walk.schema.get_root_type(operation.operation)
-    weight = walk.selection(operation.selection_set, root)
+def _excesses(weight: Weight, operation: OperationDefinitionNode) -> Iterator[GraphQLError]:
     measured = (
         ("depth", weight.depth, DEPTH),
         ("number of aliases", weight.aliases, ALIASES),
@@ -224,10 +224,9 @@ def _is_list(field: GraphQLField) -> bool:
     return is_list_type(kind.of_type if isinstance(kind, GraphQLNonNull) else kind)
 
 
-@lru_cache(maxsize=256)
-def _parse(text: str) -> DocumentNode:
+def _parsed(text: str) -> Document:
     try:
-        return parse(text, max_tokens=TOKENS)
+        return parsed(text)
     except RecursionError:
         raise _too_much("nesting", "more", DEPTH) from None
 
@@ -247,7 +246,15 @@ _RULES = (
 )
 
 
-@lru_cache(maxsize=256)
+def _errors(schema: GraphQLSchema, document: Document, introspects: bool) -> list[GraphQLError]:
+    """What validation finds, worked out once for a document that is kept."""
+    key = ("errors", introspects)
+    if key not in document.notes:
+        document.notes[key] = _validate(schema, document.root, introspects)
+    errors: list[GraphQLError] = document.notes[key]
+    return errors
+
+
 def _validate(schema: GraphQLSchema, document: DocumentNode, introspects: bool) -> list[GraphQLError]:
     # A suggestion names what the schema holds; it also takes the longer to find, the longer the wrong name is.
     errors = validate(schema, document, _RULES, max_errors=ERRORS, hide_suggestions=not introspects)
@@ -263,14 +270,15 @@ class Limits(SchemaExtension):
     def on_parse(self) -> Iterator[None]:
         context = self.execution_context
         if context.query:
-            context.graphql_document = _parse(context.query)
+            self._document = _parsed(context.query)
+            context.graphql_document = self._document.root
         yield
 
     def on_validate(self) -> Iterator[None]:
         context = self.execution_context
-        schema, document = context.schema._schema, context.graphql_document
-        assert document is not None
-        introspects = context.context.principal.may(Scope.INTROSPECT)
-        errors = check_limits(schema, document, context.variables, introspects=introspects)
-        context.pre_execution_errors = errors or _validate(schema, document, introspects)
+        schema, asked = context.schema._schema, context.context
+        introspects = asked.principal.may(Scope.INTROSPECT)
+        errors, cost = check_limits(schema, self._document.root, context.variables, introspects=introspects)
+        asked.cost = {"requested": cost, "maximum": COST}
+        context.pre_execution_errors = errors or _errors(schema, self._document, introspects)
         yield

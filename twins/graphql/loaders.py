@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.db.models import Q
 from strawberry.dataloader import DataLoader
 
 from assets.selectors import failure_modes_of
+from twins.graphql.database import from_database
 from twins.selectors import twins as select
 from twins.selectors.readings import latest_readings
 from twins.selectors.series import Series, series_of
@@ -104,7 +104,7 @@ def _none() -> None:
 
 def _by_key(read: Callable[[list[Any]], Mapping[Any, Any]], missing: Callable[[], Any] = _none) -> Loader:
     async def load(keys: list[Any]) -> list[Any]:
-        found = await sync_to_async(read)(keys)
+        found = await from_database(read)(keys)
         return [found[key] if key in found else missing() for key in keys]
 
     return Loader(load_fn=load)
@@ -119,6 +119,6 @@ def _by_arguments(read: Callable[[list[Any], Any], Mapping[Any, Any]], missing: 
         return [found[arguments].get(owner) or missing() for owner, arguments in keys]
 
     async def load(keys: list[tuple[Any, Any]]) -> list[Any]:
-        return await sync_to_async(read_all)(keys)
+        return await from_database(read_all)(keys)
 
     return Loader(load_fn=load)

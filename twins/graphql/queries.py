@@ -7,11 +7,11 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import strawberry
-from asgiref.sync import sync_to_async
 from graphql import GraphQLError
 
 from assets.models import Asset, Level
 from twins.graphql.context import Info
+from twins.graphql.database import from_database
 from twins.graphql.ids import Kind, Order, parse_global_id, row_number
 from twins.graphql.planner import Bind, Pages, RootPages, RootRow, sql
 from twins.graphql.types.connection import DEFAULT_FIRST, After, Connection, First
@@ -89,8 +89,8 @@ class Query:
     @strawberry.field(description="The systems at the top of their trees, by tag.", metadata=sql(RootPages(_SYSTEMS)))
     async def systems(self, info: Info, first: First = DEFAULT_FIRST, after: After = None) -> Connection[SystemTwin]:
         visible, page = info.context.visible(), TWINS_BY_TAG.page(first, after)
-        rows = await sync_to_async(select.systems)(page=page, visible=visible)
-        return TWINS_BY_TAG.connection(rows, page, lambda: sync_to_async(select.count_systems)(visible=visible))
+        rows = await from_database(select.systems)(page=page, visible=visible)
+        return TWINS_BY_TAG.connection(rows, page, lambda: from_database(select.count_systems)(visible=visible))
 
     @strawberry.field(
         description="The assessed twins, lowest health first.", metadata=sql(RootPages(_WORST, _ASSESSED, _of_level))
@@ -99,9 +99,9 @@ class Query:
         self, info: Info, level: OneLevel = None, first: First = DEFAULT_FIRST, after: After = None
     ) -> Connection[Twin]:
         visible, page = info.context.visible(), TWINS_BY_HEALTH.page(first, after)
-        rows = await sync_to_async(select.worst_assets)(level=level, page=page, visible=visible)
+        rows = await from_database(select.worst_assets)(level=level, page=page, visible=visible)
         return TWINS_BY_HEALTH.connection(
-            rows, page, lambda: sync_to_async(select.count_assessed)(level=level, visible=visible)
+            rows, page, lambda: from_database(select.count_assessed)(level=level, visible=visible)
         )
 
 
@@ -113,7 +113,7 @@ def _one_of(tag: str | None, id: str | None) -> bool:
 
 
 async def _by_tag(info: Info, tag: str, site: str | None, level: Level | None) -> Any:
-    rows = await sync_to_async(select.assets_by_tag)(
+    rows = await from_database(select.assets_by_tag)(
         tag=_text(tag), site=_text(site), level=level, visible=info.context.visible()
     )
     if len(rows) > 1:
@@ -138,11 +138,11 @@ async def _node(info: Info, text: str) -> Any:
         return None if row is None else twin_of(row)
     if kind is Kind.SENSOR:
         uuid = _uuid(key)
-        found: Any = await sync_to_async(select.sensors_by_uuid)([uuid], visible=visible)
+        found: Any = await from_database(select.sensors_by_uuid)([uuid], visible=visible)
         return Sensor.of(found[uuid]) if uuid in found else None
     pk = row_number(text, kind)
     read, of = (select.items_by_id, Item.of) if kind is Kind.ITEM else (select.events_by_id, MaintenanceEvent.of)
-    found = await sync_to_async(read)([pk], visible=visible)
+    found = await from_database(read)([pk], visible=visible)
     return of(found[pk]) if pk in found else None
 
 

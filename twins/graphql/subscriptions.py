@@ -23,6 +23,7 @@ from strawberry.types.execution import PreExecutionError
 from assets.models import Sensor as SensorRow
 from twins.graphql.answers import Answer, Operation
 from twins.graphql.context import Context, Info
+from twins.graphql.database import bounded
 from twins.graphql.hub import Feed, Keys, Rendering
 from twins.graphql.ids import Kind, row_number
 from twins.graphql.loaders import Loaders
@@ -155,7 +156,7 @@ class _ReadingsTopic:
         self._newest: dict[int, _LiveRow] = {}
 
     async def load(self) -> Keys:
-        sensors, found = await database_sync_to_async(self._read)()
+        sensors, found = await database_sync_to_async(bounded(self._read))()
         self._sensors = sensors
         self._newest = {key: row for key, row in self._newest.items() if key in sensors}
         rows = (_LiveRow(row.time, row.batch, row.value, row.quality, sensors[key]) for key, row in found.items())
@@ -203,7 +204,7 @@ class _HealthTopic:
 
     async def load(self) -> Keys:
         # Without versions in memory any of them may have changed; this happens at the start and after a loss.
-        self._watched = set(await database_sync_to_async(self._read)())
+        self._watched = set(await database_sync_to_async(bounded(self._read))())
         return set(self._watched)
 
     def _read(self) -> list[int]:

@@ -16,7 +16,6 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 from urllib.parse import parse_qsl
 
-import orjson
 from asgiref.sync import sync_to_async
 from django.conf import settings as django_settings
 from django.contrib.auth.views import redirect_to_login
@@ -25,19 +24,19 @@ from django.templatetags.static import static
 from django.urls import NoReverseMatch, reverse
 from django.views.decorators.csrf import csrf_exempt
 from strawberry.http.ides import get_graphql_ide_html
-from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.types.execution import ExecutionResult
 from strawberry.types.graphql import OperationType
 
 from twins.conf import settings
 from twins.exceptions import AccessDenied, MalformedBody
-from twins.graphql.answers import Operation, encode, is_refused
-from twins.graphql.context import Context
-from twins.graphql.schema import schema
+from twins.graphql.answers import Operation, is_refused
+from twins.graphql.execution import execute
 from twins.http.answers import REFUSALS, answer, refusal, require_json
 from twins.http.authentication import NotAuthenticated, authorise
-from twins.http.bodies import body_limit, read_body
+from twins.http.bodies import body_limit, read_body, read_json
 from twins.http.negotiation import preferred_type
+from twins.http.rate import spend_request
 from twins.http.transactions import commits_itself
 from twins.models.access import Scope
 from twins.services.principals import Principal
@@ -76,7 +75,7 @@ async def graphql(request: HttpRequest) -> HttpResponse:
         return _not_allowed(f"{request.method} is not answered here: use POST.", "GET, POST")
     wants_page = request.method == "GET" and _wants_page(request)
     try:
-        principal = await sync_to_async(_principal)(request, executes=not wants_page)
+        principal = await sync_to_async(_admit)(request, executes=not wants_page)
     except NotAuthenticated:
         if wants_page:
             return redirect_to_login(request.get_full_path(), _login_url())
@@ -90,25 +89,20 @@ async def graphql(request: HttpRequest) -> HttpResponse:
     return await _execute(request, principal, _operation(request, principal), content_type)
 
 
-def _principal(request: HttpRequest, *, executes: bool) -> Principal:
-    return authorise(request, Scope.READ, Scope.WRITE, executes=executes).with_rights()
+def _admit(request: HttpRequest, *, executes: bool) -> Principal:
+    principal = authorise(request, Scope.READ, Scope.WRITE, executes=executes)
+    if executes:
+        spend_request(principal)
+    return principal.with_rights()
 
 
 async def _execute(request: HttpRequest, principal: Principal, operation: Operation, content_type: str) -> HttpResponse:
     assert request.method is not None
     try:
-        result = await schema.execute(
-            operation.query,
-            variable_values=operation.variables,
-            operation_name=operation.name,
-            context_value=Context(principal=principal, request=request, splice=True),
-            allowed_operation_types=_ALLOWED[request.method],
-        )
+        result, body = await execute(operation, principal, _ALLOWED[request.method], request)
     except InvalidOperationTypeError as error:
         return _wrong_operation(request.method, error.operation_type)
-    except CannotGetOperationTypeError:
-        raise MalformedBody("The document holds no such operation, or several and no 'operationName'.") from None
-    return answer(encode(result), status=_status(result, content_type), content_type=_header(content_type))
+    return answer(body, status=_status(result, content_type), content_type=_header(content_type))
 
 
 def _status(result: ExecutionResult, content_type: str) -> int:
@@ -124,7 +118,7 @@ def _operation(request: HttpRequest, principal: Principal) -> Operation:
         _require_introspection(principal, "A document by GET is for development: use POST, or")
         return Operation.of(_parameters(request.META.get("QUERY_STRING", "")))
     require_json(request)
-    return Operation.of(_json(read_body(request, settings().QUERY_MAX_BYTES), "body"))
+    return Operation.of(read_json(read_body(request, settings().QUERY_MAX_BYTES)))
 
 
 def _parameters(query_string: str) -> dict[str, Any]:
@@ -138,15 +132,8 @@ def _parameters(query_string: str) -> dict[str, Any]:
         if sum(name == each for each, _ in pairs) > 1:
             raise MalformedBody(f"The parameter '{name}' stands twice in the query string.")
     for name in {"variables", "extensions"} & set(given):
-        given[name] = _json(given[name].encode(), name)
+        given[name] = read_json(given[name].encode(), name)
     return given
-
-
-def _json(text: bytes, what: str) -> Any:
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise MalformedBody(f"The {what} is not JSON: {error}.") from None
 
 
 def _require_introspection(principal: Principal, reason: str) -> None:

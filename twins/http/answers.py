@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 import orjson
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
-from twins.exceptions import AccessDenied, ConflictingKey, LakeError, ReadingsError
+from twins.exceptions import AccessDenied, ConflictingKey, LakeError, ReadingsError, TooManyRequests
 from twins.http.authentication import NotAuthenticated
 from twins.http.bodies import BodyTooLarge
 
@@ -25,6 +26,7 @@ class UnsupportedBody(ReadingsError):
 _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (NotAuthenticated, 401),
     (AccessDenied, 403),
+    (TooManyRequests, 429),
     (BodyTooLarge, 413),
     (UnsupportedBody, 415),
     (ConflictingKey, 409),
@@ -58,6 +60,8 @@ def refusal(error: Exception) -> HttpResponse:
         response["WWW-Authenticate"] = 'Bearer realm="twins", error="insufficient_scope"'
     if status == 503:
         response["Retry-After"] = str(_RETRY_AFTER)
+    if isinstance(error, TooManyRequests):
+        response["Retry-After"] = str(math.ceil(error.wait))
     return response
 
 

@@ -7,6 +7,7 @@ and a body that is announced or turns out larger is answered 413 at once. Withou
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeVar
 
@@ -14,10 +15,16 @@ import orjson
 from django.http import HttpRequest
 from django.urls import Resolver404, resolve
 
+from twins.exceptions import MalformedBody
+
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[..., Awaitable[None]]
+MAX_DEPTH = 64
+"""Levels of arrays and objects in the JSON of a query."""
+# A text as a whole, closed or not, or a bracket outside of one: no character is looked at twice.
+_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -47,6 +54,28 @@ def read_body(request: HttpRequest, limit: int) -> bytes:
     if len(body) > limit:
         raise BodyTooLarge(limit)
     return body
+
+
+def read_json(text: bytes, what: str = "body") -> Any:
+    """JSON nested at most MAX_DEPTH deep, which is looked at before it is parsed; raises MalformedBody."""
+    if text.count(b"[") + text.count(b"{") > MAX_DEPTH and _is_deep(text):
+        raise MalformedBody(f"The {what} is nested deeper than {MAX_DEPTH}: make it flatter.")
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise MalformedBody(f"The {what} is not JSON: {error}.") from None
+
+
+def _is_deep(text: bytes) -> bool:
+    depth = 0
+    for token in _BRACKETS.finditer(text):
+        if token[0] in b"[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                return True
+        elif token[0] in b"]}":
+            depth -= 1
+    return False
 
 
 def bounded_bodies(application: Application) -> Application:

@@ -8,7 +8,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from assets.models import Asset, Sensor
+from assets.models import Sensor
+from assets.services import NewAsset, create_assets
 from twins.models import Assessment
 
 NESTED = """{ system(tag: "S") { health { score } products(first: 100) { nodes { name health { score }
@@ -19,16 +20,11 @@ UPWARDS = "{ worst(level: PART, first: 1000) { nodes { tag path parent { tag par
 
 
 def _tree(make: Any, products: int, parts: int) -> None:
-    system = make.asset("S", "system")
-    tops = [make.asset(f"P{number}", "product", system) for number in range(products)]
-    rows = [
-        Asset(tag=f"{top.tag}-{number}", name="part", level="part", parent=top, root=system)
-        for top in tops
-        for number in range(parts)
-    ]
-    for row, saved in zip(rows, Asset.objects.bulk_create(rows), strict=True):
-        saved.path = [system.pk, row.parent_id, saved.pk]
-    Asset.objects.bulk_update(rows, ["path"])
+    tops = [NewAsset(tag=f"P{number}", name="product", level="product", parent="S") for number in range(products)]
+    below = [(f"{top.tag}-{number}", top.tag) for top in tops for number in range(parts)]
+    parted = [NewAsset(tag=tag, name="part", level="part", parent=parent) for tag, parent in below]
+    assets = create_assets(rows=[NewAsset(tag="S", name="system", level="system"), *tops, *parted])
+    rows = [assets[tag] for tag, _ in below]
     Sensor.objects.bulk_create(Sensor(asset=row, name=name, quantity="t") for row in rows for name in "ab")
     Assessment.objects.bulk_create(
         Assessment(asset=row, health=50 + row.pk % 7, coverage=1, source="model", assessed_at=make.now) for row in rows
@@ -44,10 +40,10 @@ def test_ten_and_a_thousand_parts_take_the_same_number_of_statements(
 ) -> None:
     counts = []
     for products, parts in ((2, 5), (20, 50)):
-        Assessment.objects.all().delete()
-        Sensor.objects.all().delete()
-        for level in ("part", "product", "system"):
-            Asset.objects.filter(level=level).update(root=None) and Asset.objects.filter(level=level).delete()
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SET CONSTRAINTS ALL IMMEDIATE; TRUNCATE twins_assets_asset CASCADE; SET CONSTRAINTS ALL DEFERRED"
+            )
         _tree(make, products, parts)
         with CaptureQueriesContext(connection) as captured:
             answer = ask(query, splice=splice)

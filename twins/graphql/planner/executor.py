@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any, ClassVar
 
 import orjson
-from asgiref.sync import sync_to_async
 from django.db import connection
 from django.db.models import Q
 from graphql import DirectiveNode, GraphQLError, OperationDefinitionNode, VariableNode, Visitor, visit
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from assets.models import Asset
-from twins.exceptions import TwinsError
+from twins.exceptions import QueryTooSlow, TwinsError
+from twins.graphql.database import from_database
+from twins.graphql.documents import known
 from twins.graphql.planner.compiler import Compiler, Unplannable
 from twins.graphql.planner.mapping import Kinds
 from twins.graphql.planner.text import Binding, Sql
 from twins.selectors.hot import hot_readings
 
-PLANS_KEPT = 256
-_PLANS_OF_ONE = 64
+_PLANS_OF_ONE = 16
 
 
 class Irregular(Exception):
@@ -88,7 +86,6 @@ class PlannedExecutor(StrawberryGraphQLCoreExecutionContext):
     """Ordinary execution, but for root fields whose whole selection is said in SQL."""
 
     kinds: ClassVar[Mapping[str, Kinds]] = {}
-    _kept: ClassVar[OrderedDict[int, _Plans]] = OrderedDict()
 
     def execute_field(
         self, parent_type: Any, source: Any, field_details_list: Any, path: Any, position_context: Any
@@ -110,7 +107,10 @@ class PlannedExecutor(StrawberryGraphQLCoreExecutionContext):
     ) -> Any:
         try:
             visible = self.context_value.visible()
-            answer = await sync_to_async(plan.run)(self.variable_values, visible)
+            answer = await from_database(plan.run)(self.variable_values, visible)
+        except QueryTooSlow as error:  # ordinary execution would not be faster
+            self.handle_field_error(error, parent_type.fields[details[0].node.name.value].type, details, path)
+            return None
         except _IRREGULAR:
             result = ordinarily()
             return await result if self.is_awaitable(result) else result
@@ -131,15 +131,15 @@ class PlannedExecutor(StrawberryGraphQLCoreExecutionContext):
         return plans.plans[place]
 
     def _plans(self) -> _Plans:
-        kept, key = self._kept, id(self.operation)
-        plans = kept.get(key)
-        # The operation is kept with its plans, so that its id cannot belong to another one.
+        """The plans of this operation, kept as long as its document is."""
+        location = self.operation.loc
+        document = known(location.source.body) if location else None
+        if document is None:
+            return _Plans(self.operation, self.fragments)
+        # Another thread may have parsed the same text at the same time: its nodes are not these.
+        plans: _Plans | None = document.notes.get(("plans", id(self.operation)))
         if plans is None or plans.operation is not self.operation:
-            plans = kept[key] = _Plans(self.operation, self.fragments)
-            if len(kept) > PLANS_KEPT:
-                # Threads may meet here under WSGI; that one of them finds nothing to drop is fine.
-                with suppress(KeyError):
-                    kept.popitem(last=False)
+            plans = document.notes[("plans", id(self.operation))] = _Plans(self.operation, self.fragments)
         return plans
 
     def _compile(self, parent_type: Any, details: Any) -> Plan | None:

@@ -1,0 +1,60 @@
+"""How resolvers read: in the thread of the connection, and no statement longer than QUERY_SECONDS.
+
+The bound travels with each statement (`SET LOCAL`, good for the implicit transaction of one message), so that it costs
+no round trip, needs no transaction, and leaves nothing behind on a connection that a pool lends to somebody else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, ParamSpec, TypeVar
+
+import psycopg
+from asgiref.sync import sync_to_async
+from django.db import OperationalError, connection, transaction
+
+from twins.conf import settings
+from twins.exceptions import QueryTooSlow
+
+Given = ParamSpec("Given")
+Found = TypeVar("Found")
+
+
+def from_database(read: Callable[Given, Found]) -> Callable[Given, Awaitable[Found]]:
+    """The read to be awaited; raises QueryTooSlow besides what the read raises."""
+    return sync_to_async(bounded(read))
+
+
+def bounded(read: Callable[Given, Found]) -> Callable[Given, Found]:
+    """The read with the bound; raises QueryTooSlow besides what the read raises."""
+
+    def reading(*args: Given.args, **kwargs: Given.kwargs) -> Found:
+        try:
+            return _bounded(read, *args, **kwargs)
+        except OperationalError as error:
+            if not isinstance(error.__cause__, psycopg.errors.QueryCanceled):
+                raise
+            seconds = settings().QUERY_SECONDS
+            raise QueryTooSlow(f"The database did not answer in {seconds} s: ask for fewer rows or fields.") from error
+
+    return reading
+
+
+def _bounded(read: Callable[..., Found], *args: Any, **kwargs: Any) -> Found:
+    limit = f"SET LOCAL statement_timeout = {int(settings().QUERY_SECONDS * 1000)}"
+
+    def prefixed(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        if many or not isinstance(context["cursor"].cursor, psycopg.ClientCursor):
+            return execute(sql, params, many, context)
+        result = execute(f"{limit}; {sql}", params, many, context)
+        context["cursor"].nextset()
+        return result
+
+    if not connection.settings_dict["OPTIONS"].get("server_side_binding"):
+        with connection.execute_wrapper(prefixed):
+            return read(*args, **kwargs)
+    # Parameters that the server binds go with one statement only.
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(limit)
+        return read(*args, **kwargs)

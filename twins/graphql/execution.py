@@ -1,0 +1,65 @@
+"""One operation from its text to the bytes of its answer, the same over HTTP and WebSocket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+from graphql import GraphQLError
+from strawberry.schema.exceptions import CannotGetOperationTypeError
+from strawberry.types.execution import ExecutionResult, PreExecutionError
+from strawberry.types.graphql import OperationType
+
+from twins.conf import settings
+from twins.exceptions import MalformedBody
+from twins.graphql.answers import Operation, encode
+from twins.graphql.context import Context
+from twins.graphql.schema import schema
+from twins.services.principals import Principal
+
+
+async def execute(
+    operation: Operation, principal: Principal, allowed: Iterable[OperationType], request: Any = None
+) -> tuple[ExecutionResult, bytes]:
+    """The result and its bytes, which hold `extensions.cost` when the operation asks for it.
+
+    Raises MalformedBody when the document holds no such operation, InvalidOperationTypeError for one not allowed.
+    """
+    context = Context(principal=principal, request=request, splice=True)
+    try:
+        result = await schema.execute(
+            operation.query,
+            variable_values=operation.variables,
+            operation_name=operation.name,
+            context_value=context,
+            allowed_operation_types=allowed,
+        )
+    except CannotGetOperationTypeError:
+        raise MalformedBody("The document holds no such operation, or several and no 'operationName'.") from None
+    if operation.extensions.get("cost") is True and context.cost is not None:
+        cost = {**context.cost, "actual": _fields(orjson.loads(orjson.dumps(result.data)))}
+        result.extensions = {**(result.extensions or {}), "cost": cost}
+    return _bounded(result)
+
+
+def _bounded(result: ExecutionResult) -> tuple[ExecutionResult, bytes]:
+    body, limit = encode(result), settings().ANSWER_MAX_BYTES
+    if len(body) <= limit:
+        return result, body
+    reason = f"The answer has {len(body)} bytes, at most {limit} are sent: ask for fewer fields or smaller pages."
+    refused = PreExecutionError(data=None, errors=[GraphQLError(reason, extensions={"code": "LIMIT_EXCEEDED"})])
+    return refused, encode(refused)
+
+
+def _fields(answer: Any) -> int:
+    """How many fields the answer has: the unit of cost."""
+    waiting, count = [answer], 0
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            count += len(value)
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+    return count
