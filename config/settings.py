@@ -2,7 +2,8 @@
 
 Importing this makes nothing. Variables: DATABASE_URL, REDIS_URL, TWINS_DATA (data directory), TWINS_SECRET_KEY,
 TWINS_HOSTS (names this service is reached by, separated by commas), TWINS_HTTPS=1 (behind a proxy that speaks TLS),
-TWINS_DEBUG=1.
+TWINS_DEBUG=1,
+TWINS_ORIGINS (other origins whose scripts may use the API, separated by commas).
 """
 
 from __future__ import annotations
@@ -42,7 +43,12 @@ SECRET_KEY = (
 )
 DEBUG = _flag("TWINS_DEBUG")
 
-_HOSTS = [name.strip() for name in os.environ.get("TWINS_HOSTS", "").split(",") if name.strip()]
+
+def _names(variable: str) -> list[str]:
+    return [name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()]
+
+
+_HOSTS = _names("TWINS_HOSTS")
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", *_HOSTS]
 
 # Cookies that only travel over TLS would lock out a browser on plain http://127.0.0.1, which is how `up` starts.
@@ -111,7 +117,7 @@ TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-us"
 
 REDIS_URL = _ADDRESSES.get("REDIS_URL", "redis://127.0.0.1:6379/0")
-TWINS = {"REDIS_URL": REDIS_URL, "LAKE": DATA / "lake"}
+TWINS = {"REDIS_URL": REDIS_URL, "LAKE": DATA / "lake", "ORIGINS": _names("TWINS_ORIGINS")}
 
 CELERY_BROKER_URL = REDIS_URL
 # Results are rows in PostgreSQL; nothing asks Celery for one.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,8 @@ from django.conf import settings as django_settings
 from django.core.signals import setting_changed
 
 from twins.exceptions import ConfigurationError
+
+_ORIGIN = re.compile(r"https?://(\*\.)?[\w.-]+(:\d+)?|https?://\[[0-9a-f:]+\](:\d+)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +38,10 @@ class TwinsSettings:
     """Queries a second of one token or user; ten seconds' worth may come at once."""
     ANSWER_MAX_BYTES: int = 32 * 1024 * 1024
     """Largest answer to one query, in bytes."""
+    DOCUMENTS: str = "any"
+    """"persisted": who may not read the schema executes persisted documents only. "any": what the limits allow."""
+    ORIGINS: tuple[str, ...] = ()
+    """Other origins whose scripts may use the API from a browser, as in CSRF_TRUSTED_ORIGINS; HTTP and WebSocket."""
 
 
 def read_settings(values: Any) -> TwinsSettings:
@@ -56,7 +63,16 @@ def read_settings(values: Any) -> TwinsSettings:
         value = values.get(name, 1)
         if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
             raise ConfigurationError(f"TWINS[{name!r}] is {value!r}: set it to a number above 0.")
+    if values.get("DOCUMENTS", "any") not in ("any", "persisted"):
+        raise ConfigurationError(f"TWINS['DOCUMENTS'] is {values['DOCUMENTS']!r}: set it to 'any' or 'persisted'.")
+    origins = values.get("ORIGINS", ())
+    for origin in [origins] if isinstance(origins, str) else origins:
+        if isinstance(origins, str) or not _ORIGIN.fullmatch(str(origin)):
+            raise ConfigurationError(
+                f"TWINS['ORIGINS'] has {origin!r}: list origins such as 'https://app.example' or 'https://*.example'."
+            )
     place = values["LAKE"]
+    values = {**values, "ORIGINS": tuple(origins)}
     return TwinsSettings(**{**values, "LAKE": place if "://" in str(place) else Path(place)})
 
 

@@ -11,6 +11,7 @@ TwinsError
 │   ├── ModelRefused          a model worse than a constant, or not the one that was stored
 │   └── PredictionUnavailable the prediction library does not load on this machine
 ├── PolicyError               what planners decided about health does not make sense
+├── UnknownDocument           a persisted document that nobody persisted
 ├── QueryTooSlow              the database did not answer a query in the time it has
 ├── TooManyRequests           a token or user asks more often than it may
 ├── TokenError                an API token that cannot be made or revoked as asked
@@ -62,6 +63,10 @@ class PredictionUnavailable(PredictionError):
 
 class PolicyError(TwinsError):
     """What planners decided about health does not make sense."""
+
+
+class UnknownDocument(TwinsError):
+    """A persisted document is asked for that nobody persisted."""
 
 
 class QueryTooSlow(TwinsError):

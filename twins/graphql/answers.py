@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,19 +12,25 @@ from strawberry.types.execution import ExecutionResult
 from twins.exceptions import MalformedBody
 from twins.graphql.errors import ClientErrors
 
+_IDENTIFIER = re.compile("sha256:[0-9a-f]{64}")
+
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation to be executed; `extensions` is what else the client asked for."""
+    """One operation to be executed; `extensions` is what else the client asked for.
+
+    `document` is the digest of a persisted document, whose text `query` becomes once it is looked up.
+    """
 
     query: str
     variables: dict[str, Any]
     name: str | None = None
     extensions: dict[str, Any] = field(default_factory=dict)
+    document: str | None = None
 
     @classmethod
     def of(cls, document: Any) -> Operation:
-        """From {"query", "variables", "operationName", "extensions"}; raises MalformedBody, which says what is wrong.
+        """From {"query" or "documentId", "variables", "operationName", "extensions"}; raises MalformedBody.
 
         Other keys are ignored, as the specification of GraphQL over HTTP wants it.
         """
@@ -31,7 +38,10 @@ class Operation:
             raise MalformedBody('Send one JSON object: {"query": "...", "variables": {...}}.')
         query, variables, name = document.get("query"), document.get("variables"), document.get("operationName")
         extensions = document.get("extensions")
-        if not isinstance(query, str) or not query.strip():
+        digest = _digest(document.get("documentId"))
+        if digest is not None and query is not None:
+            raise MalformedBody("Send either 'query' or 'documentId'.")
+        if digest is None and (not isinstance(query, str) or not query.strip()):
             raise MalformedBody("The field 'query' must hold the text of a GraphQL operation.")
         if not isinstance(variables, dict | None):
             raise MalformedBody("The field 'variables' must be an object or null.")
@@ -39,7 +49,15 @@ class Operation:
             raise MalformedBody("The field 'operationName' must be a text or null.")
         if not isinstance(extensions, dict | None):
             raise MalformedBody("The field 'extensions' must be an object or null.")
-        return cls(query, variables or {}, name or None, extensions or {})
+        return cls(query or "", variables or {}, name or None, extensions or {}, digest)
+
+
+def _digest(identifier: Any) -> str | None:
+    if identifier is None:
+        return None
+    if not isinstance(identifier, str) or not _IDENTIFIER.fullmatch(identifier):
+        raise MalformedBody("The field 'documentId' must be 'sha256:' and 64 digits in lower-case hexadecimal.")
+    return identifier.removeprefix("sha256:")
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,12 +33,13 @@ from twins.conf import settings
 from twins.exceptions import AccessDenied, MalformedBody, TooManyRequests, TwinsError
 from twins.graphql.answers import Answer, Operation
 from twins.graphql.documents import parsed
-from twins.graphql.execution import execute
+from twins.graphql.execution import execute, resolved
 from twins.graphql.hub import Hub
 from twins.graphql.schema import schema
 from twins.graphql.subscriptions import rendering
-from twins.http.authentication import origin_matches, require, token_principal
+from twins.http.authentication import require, token_principal
 from twins.http.bodies import read_json
+from twins.http.origins import origin_matches
 from twins.http.rate import spend_request
 from twins.models.access import Scope
 from twins.services.principals import Principal, visible_assets
@@ -221,14 +222,15 @@ class _Connection:
 
 
 async def _answers(operation: Operation, principal: Principal) -> AsyncGenerator[Answer, None]:
+    # No request begins or ends here, so nothing else drops a connection that the database has closed.
+    await database_sync_to_async(close_old_connections)()
+    operation = await resolved(operation, principal)
     if _kind(operation.query, operation.name) is OperationType.SUBSCRIPTION:
         key = _execution_key(operation, principal)
         async with aclosing(Hub.current().subscribe(key, rendering(schema, operation, principal))) as answers:
             async for answer in answers:
                 yield answer
         return
-    # No request begins or ends here, so nothing else drops a connection that the database has closed.
-    await database_sync_to_async(close_old_connections)()
     try:
         result, body = await execute(operation, principal, {OperationType.QUERY, OperationType.MUTATION})
     except InvalidOperationTypeError:
@@ -285,14 +287,20 @@ def _authorization(message: dict[str, Any], scope: Any) -> str:
 
 
 def _principal(scope: Any, authorization: str) -> Principal:
-    """Who is behind the socket; raises AccessDenied. A cookie counts only with an Origin that matches."""
+    """Who is behind the socket; raises AccessDenied. A cookie needs an Origin, and any Origin has to match."""
     principal = token_principal(authorization)
     if principal is None:
         principal = Principal.of_user(scope.get("user"))
-        if not principal.is_anonymous and not _same_origin(scope):
-            raise AccessDenied("The Origin does not match: add it to CSRF_TRUSTED_ORIGINS, or use a token.")
+        if not principal.is_anonymous and not _has_origin(scope):
+            raise AccessDenied("Nothing says where the socket comes from: send its Origin, or use a token.")
+    if _has_origin(scope) and not _same_origin(scope):
+        raise AccessDenied("The Origin does not match: add it to ORIGINS in TWINS if that is meant.")
     require(principal, Scope.READ, Scope.WRITE)
     return principal.with_rights()
+
+
+def _has_origin(scope: Any) -> bool:
+    return any(name == b"origin" for name, _ in scope["headers"])
 
 
 def _same_origin(scope: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -12,11 +13,26 @@ from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.types.graphql import OperationType
 
 from twins.conf import settings
-from twins.exceptions import MalformedBody
+from twins.exceptions import AccessDenied, MalformedBody, UnknownDocument
 from twins.graphql.answers import Operation, encode
 from twins.graphql.context import Context
+from twins.graphql.database import from_database
 from twins.graphql.schema import schema
+from twins.models.access import Scope
+from twins.selectors.documents import persisted_documents
 from twins.services.principals import Principal
+
+
+async def resolved(operation: Operation, principal: Principal) -> Operation:
+    """The operation with its text; raises UnknownDocument, or AccessDenied where only persisted ones are executed."""
+    if operation.document is None:
+        if settings().DOCUMENTS == "persisted" and not principal.may(Scope.INTROSPECT):
+            raise AccessDenied("Only persisted documents are executed here: send 'documentId' in place of 'query'.")
+        return operation
+    found = await from_database(persisted_documents)([operation.document])
+    if operation.document not in found:
+        raise UnknownDocument(f"There is no document sha256:{operation.document}: persist it, or send its text.")
+    return replace(operation, query=found[operation.document])
 
 
 async def execute(

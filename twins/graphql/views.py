@@ -31,11 +31,13 @@ from strawberry.types.graphql import OperationType
 from twins.conf import settings
 from twins.exceptions import AccessDenied, MalformedBody
 from twins.graphql.answers import Operation, is_refused
-from twins.graphql.execution import execute
+from twins.graphql.execution import execute, resolved
 from twins.http.answers import REFUSALS, answer, refusal, require_json
 from twins.http.authentication import NotAuthenticated, authorise
 from twins.http.bodies import body_limit, read_body, read_json
+from twins.http.caching import compressed, private
 from twins.http.negotiation import preferred_type
+from twins.http.origins import preflight, share
 from twins.http.rate import spend_request
 from twins.http.transactions import commits_itself
 from twins.models.access import Scope
@@ -47,7 +49,8 @@ _ALLOWED = {
     "GET": {OperationType.QUERY},
     "POST": {OperationType.QUERY, OperationType.MUTATION},
 }
-_PARAMETERS = ("query", "operationName", "variables", "extensions")
+_METHODS = "GET, OPTIONS, POST"
+_PARAMETERS = ("query", "documentId", "operationName", "variables", "extensions")
 _STATUS = {"FORBIDDEN": 403, "INTERNAL": 500, "LIMIT_EXCEEDED": 400}
 """What a refused operation is in HTTP by the code of its error, whatever the client accepts."""
 
@@ -65,14 +68,27 @@ def _answers_refusals(view: View) -> View:
     return answering
 
 
+def _dresses_answers(view: View) -> View:
+    """Lets clients keep, unpack and share what is answered, refusals included."""
+
+    @functools.wraps(view)
+    async def dressing(request: HttpRequest) -> HttpResponse:
+        return share(request, compressed(request, private(request, await view(request))))
+
+    return dressing
+
+
 @body_limit(lambda: settings().QUERY_MAX_BYTES)
 @commits_itself
 @csrf_exempt
+@_dresses_answers
 @_answers_refusals
 async def graphql(request: HttpRequest) -> HttpResponse:
     """One operation of one request, or the page to write one."""
+    if request.method == "OPTIONS":
+        return preflight(_METHODS)
     if request.method not in _ALLOWED:
-        return _not_allowed(f"{request.method} is not answered here: use POST.", "GET, POST")
+        return _not_allowed(f"{request.method} is not answered here: use POST.", _METHODS)
     wants_page = request.method == "GET" and _wants_page(request)
     try:
         principal = await sync_to_async(_admit)(request, executes=not wants_page)
@@ -86,7 +102,8 @@ async def graphql(request: HttpRequest) -> HttpResponse:
     content_type = _content_type(request)
     if content_type is None:
         return answer({"errors": [{"message": f"Answers are {JSON} or {RESPONSE}: accept one of them."}]}, status=406)
-    return await _execute(request, principal, _operation(request, principal), content_type)
+    operation = await resolved(_operation(request, principal), principal)
+    return await _execute(request, principal, operation, content_type)
 
 
 def _admit(request: HttpRequest, *, executes: bool) -> Principal:
@@ -115,8 +132,10 @@ def _status(result: ExecutionResult, content_type: str) -> int:
 
 def _operation(request: HttpRequest, principal: Principal) -> Operation:
     if request.method == "GET":
-        _require_introspection(principal, "A document by GET is for development: use POST, or")
-        return Operation.of(_parameters(request.META.get("QUERY_STRING", "")))
+        operation = Operation.of(_parameters(request.META.get("QUERY_STRING", "")))
+        if operation.document is None:
+            _require_introspection(principal, "The text of a document by GET is for development: use POST, or")
+        return operation
     require_json(request)
     return Operation.of(read_json(read_body(request, settings().QUERY_MAX_BYTES)))
 
@@ -166,7 +185,8 @@ def _header(content_type: str) -> str:
 
 
 def _wants_page(request: HttpRequest) -> bool:
-    return "query=" not in request.META.get("QUERY_STRING", "") and (
+    asked = request.META.get("QUERY_STRING", "")
+    return not any(f"{name}=" in asked for name in ("query", "documentId")) and (
         preferred_type(request.headers.get("Accept"), [JSON, RESPONSE, PAGE]) == PAGE
     )
 

@@ -10,7 +10,7 @@ import orjson
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
-from twins.exceptions import AccessDenied, ConflictingKey, LakeError, ReadingsError, TooManyRequests
+from twins.exceptions import AccessDenied, ConflictingKey, LakeError, ReadingsError, TooManyRequests, UnknownDocument
 from twins.http.authentication import NotAuthenticated
 from twins.http.bodies import BodyTooLarge
 
@@ -27,6 +27,7 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (NotAuthenticated, 401),
     (AccessDenied, 403),
     (TooManyRequests, 429),
+    (UnknownDocument, 404),
     (BodyTooLarge, 413),
     (UnsupportedBody, 415),
     (ConflictingKey, 409),

@@ -3,21 +3,20 @@
 A token comes as `Authorization: Bearer TOKEN` or `Token TOKEN`; no form and no link can send it, so nothing more is
 asked. A session is a cookie, which browsers attach to requests other sites make: a request that may change something,
 or that costs something, must also carry a header `X-Requested-With` of any value or, unless it is a GET, Django's CSRF
-token. Forms cannot set that header and scripts of other sites may not without a CORS permission, which nothing here
-gives; an Origin that does not match is refused whatever else is sent. A WebSocket handshake has no such header, so with
-a cookie its Origin must be present and match.
+token. Forms cannot set that header, and scripts only of the origins that `TWINS["ORIGINS"]` names; an Origin that does
+not match is refused whatever else is sent. A WebSocket handshake has no such header, so with a cookie its Origin must
+be present, and whatever is present must match.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
-from django.utils.http import is_same_domain
 
 from twins.exceptions import AccessDenied
+from twins.http.origins import origin_matches
 from twins.models.access import Scope
 from twins.services.principals import Principal
 from twins.services.tokens import authenticate_token
@@ -69,23 +68,13 @@ def _session_principal(request: HttpRequest, executes: bool) -> Principal:
 def _refuse_forgery(request: HttpRequest) -> None:
     origin = request.headers.get("Origin")
     if origin is not None and not origin_matches(request):
-        raise AccessDenied(f"The request comes from {origin[:200]!r}: add it to CSRF_TRUSTED_ORIGINS if that is meant.")
+        raise AccessDenied(f"The request comes from {origin[:200]!r}: add it to ORIGINS in TWINS if that is meant.")
     if request.headers.get("X-Requested-With"):
         return
     if request.method in _SAFE_METHODS:  # of which Django asks nothing
         raise AccessDenied("A link could have sent this: send the header X-Requested-With, or use a token.")
     if reason := _csrf_failure(request):
         raise AccessDenied(f"{reason} Send the CSRF token in X-CSRFToken, or the header X-Requested-With.")
-
-
-def origin_matches(request: HttpRequest) -> bool:
-    """Whether the Origin header is there and names this host or one of CSRF_TRUSTED_ORIGINS (with wildcards)."""
-    origin = request.headers.get("Origin", "")
-    if origin == f"{'https' if request.is_secure() else 'http'}://{request.get_host()}":
-        return True
-    scheme, _, netloc = origin.lower().partition("://")
-    trusted = (known.partition("://") for known in settings.CSRF_TRUSTED_ORIGINS)
-    return any(scheme == known and is_same_domain(netloc, place.lstrip("*")) for known, _, place in trusted)
 
 
 def _csrf_failure(request: HttpRequest) -> str | None:
