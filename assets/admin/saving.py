@@ -7,6 +7,7 @@ rolled back and the page is built once more with the refusal as a form error, so
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 from django import forms
@@ -16,6 +17,7 @@ from django.http import HttpRequest, HttpResponse
 from assets import services
 from assets.admin.theme import ModelAdmin
 from assets.exceptions import AssetsError
+from assets.history import Origin, origin, request_id
 from assets.permissions import Action, Rights, rights_of
 
 
@@ -42,6 +44,11 @@ def may(request: HttpRequest, action: Action, row: Model | None) -> bool:
     if key not in known:
         known[key] = type(row)._default_manager.filter(reach.own(type(row)), pk=row.pk).exists()
     return known[key]
+
+
+def _as_asked(request: HttpRequest) -> AbstractContextManager[Origin]:
+    """What is written inside of it was done by this user, in this request."""
+    return origin(source="admin", user=request.user, request=request_id(request.headers))
 
 
 class RegisterForm(forms.ModelForm):
@@ -81,11 +88,22 @@ class RegisterAdmin(ModelAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        try:
-            return super().changeform_view(request, object_id, form_url, extra_context)
-        except AssetsError as error:
-            request.register_refusal = str(error)  # type: ignore[attr-defined]
-            return super().changeform_view(request, object_id, form_url, extra_context)
+        with _as_asked(request):
+            try:
+                return super().changeform_view(request, object_id, form_url, extra_context)
+            except AssetsError as error:
+                request.register_refusal = str(error)  # type: ignore[attr-defined]
+                return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        with _as_asked(request):
+            return super().changelist_view(request, extra_context)
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        with _as_asked(request):
+            return super().delete_view(request, object_id, extra_context)
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change=change, **kwargs)

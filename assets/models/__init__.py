@@ -1,4 +1,7 @@
-"""The tables of the register, one module per idea: design (Reason), item (Realize), installation and event (Run)."""
+"""The tables of the register, one module per idea: design (Reason), item (Realize), installation and event (Run).
+
+A new table is entered in `history`, which keeps the past of all of them, and in `assets.permissions`.
+"""
 
 from assets.models.access import Grant, Role
 from assets.models.asset import Asset, AssetStatus, Level
@@ -12,6 +15,7 @@ from assets.models.declaration import (
 )
 from assets.models.design import AssetType, Design
 from assets.models.event import EventKind, MaintenanceEvent, RunningState
+from assets.models.history import Change, Version, version_models
 from assets.models.item import Installation, Item
 from assets.models.reference import TARGETS, ExternalReference
 from assets.models.relation import SYMMETRIC, Relation, RelationKind
@@ -23,6 +27,7 @@ __all__ = [
     "Asset",
     "AssetStatus",
     "AssetType",
+    "Change",
     "Declared",
     "Design",
     "EventKind",
@@ -45,4 +50,6 @@ __all__ = [
     "SensorPrivacy",
     "SensorRole",
     "SensorTemplate",
+    "Version",
+    "version_models",
 ]

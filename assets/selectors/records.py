@@ -9,14 +9,21 @@ from typing import TypeVar
 from django.db.models import F, Model, QuerySet, Window
 from django.db.models.functions import RowNumber
 
+from assets.history import as_of
 from assets.models import Installation, MaintenanceEvent, Sensor
 
 _Row = TypeVar("_Row", bound=Model)
 
 
-def current_installations(asset_ids: Iterable[int], at: datetime | None = None) -> dict[int, Installation]:
-    """What is installed at each asset, now or at an instant, with item and design; absent where nothing is."""
-    rows = Installation.objects.filter(asset__in=set(asset_ids)).select_related("item__design__type")
+def current_installations(
+    asset_ids: Iterable[int], at: datetime | None = None, *, known: datetime | None = None
+) -> dict[int, Installation]:
+    """What is installed at each asset, now or at an instant, with item and design; absent where nothing is.
+
+    `at` is when it was so, `known` when the register said so: what was corrected since is as it was believed then.
+    """
+    register = Installation.objects.all() if known is None else as_of(Installation, known)
+    rows = register.filter(asset__in=set(asset_ids)).select_related("item__design__type")
     rows = rows.filter(period__upper_inf=True) if at is None else rows.filter(period__contains=at)
     return {row.asset_id: row for row in rows}
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from django.db import DataError, IntegrityError, models, transaction
 from django.dispatch import Signal
 
 from assets.exceptions import AlreadyExists, AssetsError, InvalidHierarchy, InvalidValue
+from assets.history.origin import announced
 from assets.models import TARGETS
 
 _TAKEN = {
@@ -34,10 +36,13 @@ _TREE = {"type_not_below_itself", "asset_follows_its_parent", "asset_not_its_own
 
 
 @contextmanager
-def all_or_nothing() -> Iterator[None]:
-    """One transaction whose broken constraints come out as AlreadyExists or InvalidValue."""
+def all_or_nothing(actor: Any = None) -> Iterator[None]:
+    """One transaction whose broken constraints come out as AlreadyExists or InvalidValue.
+
+    `actor` is the user on whose behalf it changes something, for the history; rights are the service's to check.
+    """
     try:
-        with transaction.atomic():
+        with transaction.atomic(), announced(actor):
             yield
     except IntegrityError as error:
         raise _refusal(error) from error

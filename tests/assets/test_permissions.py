@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from django.apps import apps
 from django.contrib.auth.models import AnonymousUser, Group, User
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
@@ -29,12 +28,13 @@ from assets.models import (
     Relation,
     Role,
     Sensor,
+    version_models,
 )
 from assets.permissions import EVERYWHERE, RIGHTS, Action, Reach, predicate_sql, require, rights_of
 from assets.services import NewInstallation, create_sensors, give_role, install_items, record_events, take_role
 
 Plant = dict[str, Asset]
-TABLES = list(apps.get_app_config("twins_assets").get_models())
+TABLES = list(version_models())
 MAY = {
     "viewer": "view",
     "planner": "view record change",
