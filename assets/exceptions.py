@@ -5,6 +5,7 @@ AssetsError
 ├── InvalidValue         a value a field or a rule does not take; says the row and the field
 ├── AlreadyExists        a tag, sensor name or serial number that is taken
 ├── NotAllowed           somebody without the right there; says who, what and where
+├── UnreadableFile       an import that is no table: broken, too large, in another encoding
 ├── NotInstalled         a removal where nothing is installed
 └── AlreadyOccupied      two items at one place, or one item at two places, at one time
 
@@ -22,6 +23,10 @@ class InvalidHierarchy(AssetsError):
 
 class InvalidValue(AssetsError):
     """A value that its field or a rule of the register does not take."""
+
+
+class UnreadableFile(AssetsError):
+    """A file that cannot be read as tables; says the row where there is one."""
 
 
 class AlreadyExists(AssetsError):
