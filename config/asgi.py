@@ -12,7 +12,7 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler  # noqa: E402
 from django.urls import re_path  # noqa: E402
 
-from twins.http.bodies import bounded_bodies  # noqa: E402
+from twins.http.guard import bounded_bodies  # noqa: E402
 from twins.routing import websocket_urlpatterns  # noqa: E402
 
 

@@ -181,7 +181,7 @@ class Supervisor:
             return dict(json.loads(answer.read()))
 
     def _start_services(self) -> None:
-        for child in _services(self.data, self.options):
+        for child in services(self.data, host=self.options.host, port=self.options.port):
             self._start(child)
         say("web server, worker and clock are starting")
         end = time.monotonic() + 60
@@ -294,9 +294,10 @@ def _stop_together(children: Iterable[Child]) -> None:
         process.wait()
 
 
-def _services(data: Path, options: argparse.Namespace) -> list[Child]:
+def services(data: Path, *, host: str, port: int) -> list[Child]:
+    """The web server, the worker and the clock of one data directory."""
     python = [sys.executable, "-m"]
-    web = [*python, "uvicorn", "config.asgi:application", f"--host={options.host}", f"--port={options.port}"]
+    web = [*python, "uvicorn", "config.asgi:application", f"--host={host}", f"--port={port}"]
     web += ["--lifespan=off", "--no-access-log", "--no-server-header", "--timeout-graceful-shutdown=2"]
     web.append(f"--ws-max-size={2**20}")  # a message is read whole before anybody looks at it
     celery = [*python, "celery", "-A", "config.celery"]

@@ -30,6 +30,10 @@ class TwinsSettings:
     """Start of every Redis key and channel, so that two installations can share one Redis."""
     INGEST_MAX_BYTES: int = 8 * 1024 * 1024
     """Largest body of one ingest request, in bytes."""
+    INGEST_MAX_WAITING: int = 1024 * 1024 * 1024
+    """Bytes that may wait for compaction; beyond, senders are asked to come again later."""
+    INGEST_MAX_DELAY: int = 3600
+    """Seconds that readings may wait for compaction; beyond, senders are asked to come again later."""
     QUERY_MAX_BYTES: int = 256 * 1024
     """Largest body of one GraphQL request, in bytes."""
     QUERY_SECONDS: float = 10

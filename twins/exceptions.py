@@ -5,6 +5,7 @@ TwinsError
 ├── ReadingsError             readings that cannot be taken as they are
 │   ├── MalformedBody         a body that is not what its content type says
 │   └── ConflictingKey        an idempotency key used again for other content
+├── TooBusy                   acceptance has to wait until what was accepted is compacted
 ├── LakeError                 files of the lake that are missing or not what they should be
 ├── PredictionError
 │   ├── NotEnoughFailures     too few recorded failures to learn from
@@ -39,6 +40,10 @@ class MalformedBody(ReadingsError):
 
 class ConflictingKey(ReadingsError):
     """An idempotency key was used again for other content."""
+
+
+class TooBusy(TwinsError):
+    """Acceptance has to wait until what was accepted is compacted, or until other bodies are read."""
 
 
 class LakeError(TwinsError):

@@ -12,6 +12,16 @@ import pytest
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 
+@pytest.fixture(autouse=True)
+def _nothing_remembered() -> None:
+    """What a process remembers of the register for some seconds is of another test."""
+    from twins.selectors import known
+    from twins.services.series import RULES
+
+    known.forget()
+    RULES.forget()
+
+
 @pytest.fixture
 def sensor_keys(transactional_db: None) -> list[int]:
     """Lake keys of five sensors at one asset; what the test does is committed."""

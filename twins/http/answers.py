@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import errno
+import functools
 import logging
 import math
+from collections.abc import Callable
 from typing import Any
 
 import orjson
+import psycopg
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
-from twins.exceptions import AccessDenied, ConflictingKey, LakeError, ReadingsError, TooManyRequests, UnknownDocument
+from twins.exceptions import (
+    AccessDenied,
+    ConflictingKey,
+    LakeError,
+    ReadingsError,
+    TooBusy,
+    TooManyRequests,
+    UnknownDocument,
+)
 from twins.http.authentication import NotAuthenticated
-from twins.http.bodies import BodyTooLarge
+from twins.http.bodies import BodyTooLarge, UnsupportedBody
+from twins.services.pressure import RETRY_AFTER
+from twins.sources import TooLarge
+
+View = Callable[[HttpRequest], HttpResponse]
 
 _log = logging.getLogger(__name__)
 _RETRY_AFTER = 5  # seconds; about what a restart of PostgreSQL takes
-
-
-class UnsupportedBody(ReadingsError):
-    """The body's content type or encoding is not one this door reads."""
 
 
 # The first that fits counts: special before general.
@@ -31,7 +43,9 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (BodyTooLarge, 413),
     (UnsupportedBody, 415),
     (ConflictingKey, 409),
+    (TooLarge, 413),
     (ReadingsError, 400),
+    (TooBusy, 429),
     (OperationalError, 503),
     (InterfaceError, 503),
     (LakeError, 503),
@@ -49,21 +63,47 @@ def answer(content: Any, *, status: int = 200, content_type: str = "application/
 
 def refusal(error: Exception) -> HttpResponse:
     """The answer to one of REFUSALS: {"errors": [{"message": ...}]}."""
+    status, message, headers = refused(error)
+    response = answer({"errors": [{"message": message}]}, status=status)
+    for name, value in headers.items():
+        response[name] = value
+    return response
+
+
+def refused(error: Exception) -> tuple[int, str, dict[str, str]]:
+    """Status, sentence and headers of one of REFUSALS."""
     status = next(status for kind, status in _STATUS if isinstance(error, kind))
-    message = str(error)
     if status == 503:
         _log.warning("a request was put off: %s", error, exc_info=error)
-        message = "The store cannot be reached at the moment: nothing is known to be kept, send the request again."
-    response = answer({"errors": [{"message": message}]}, status=status)
-    if status == 401:
-        response["WWW-Authenticate"] = 'Bearer realm="twins"'
-    if status == 403:
-        response["WWW-Authenticate"] = 'Bearer realm="twins", error="insufficient_scope"'
-    if status == 503:
-        response["Retry-After"] = str(_RETRY_AFTER)
-    if isinstance(error, TooManyRequests):
-        response["Retry-After"] = str(math.ceil(error.wait))
-    return response
+        reason = "The disk is full" if _is_full(error) else "The store cannot be reached at the moment"
+        return 503, f"{reason}: nothing is known to be kept, send the request again.", _later(_RETRY_AFTER)
+    headers = {
+        401: {"WWW-Authenticate": 'Bearer realm="twins"'},
+        403: {"WWW-Authenticate": 'Bearer realm="twins", error="insufficient_scope"'},
+        429: _later(math.ceil(getattr(error, "wait", RETRY_AFTER))),
+    }
+    return status, str(error), headers.get(status, {})
+
+
+def _later(seconds: int) -> dict[str, str]:
+    return {"Retry-After": str(seconds)}
+
+
+def _is_full(error: Exception) -> bool:
+    return getattr(error, "errno", 0) == errno.ENOSPC or isinstance(error.__cause__, psycopg.errors.DiskFull)
+
+
+def answers_refusals(view: View) -> View:
+    """Let a view raise REFUSALS, and answer them."""
+
+    @functools.wraps(view)
+    def answering(request: HttpRequest) -> HttpResponse:
+        try:
+            return view(request)
+        except REFUSALS as error:
+            return refusal(error)
+
+    return answering
 
 
 def require_json(request: HttpRequest) -> None:

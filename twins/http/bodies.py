@@ -1,31 +1,29 @@
-"""How large a request may be, held before the bytes are kept anywhere.
-
-Django's ASGI handler writes a whole body to a temporary file before any view is asked. `bounded_bodies` stands before
-it: a view that states its limit (`@body_limit(...)`) is found by its address, whatever prefix the host project chose,
-and a body that is announced or turns out larger is answered 413 at once. Without it the views still refuse, only later.
-"""
+"""Bodies of requests: how large they may be, what is in compressed ones, and how many are worked on at once."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import orjson
 from django.http import HttpRequest
-from django.urls import Resolver404, resolve
 
-from twins.exceptions import MalformedBody
+from twins.exceptions import MalformedBody, ReadingsError, TooBusy
+from twins.sources import ENCODINGS, decompress
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[..., Awaitable[None]]
+View = TypeVar("View", bound=Callable[..., Any])
+
 MAX_DEPTH = 64
 """Levels of arrays and objects in the JSON of a query."""
 # A text as a whole, closed or not, or a bracket outside of one: no character is looked at twice.
 _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
-View = TypeVar("View", bound=Callable[..., Any])
+OPENED = 4
+"""How many times its limit a compressed body may hold."""
+_AT_ONCE = threading.BoundedSemaphore(4)
+_PATIENCE = 10.0
 
 
 class BodyTooLarge(Exception):
@@ -78,54 +76,27 @@ def _is_deep(text: bytes) -> bool:
     return False
 
 
-def bounded_bodies(application: Application) -> Application:
-    """The ASGI application behind a guard that holds the limits its views state."""
-
-    async def guarded(scope: Any, receive: Receive, send: Send) -> None:
-        limit = _limit(scope) if scope["type"] == "http" else None
-        if limit is None:
-            return await application(scope, receive, send)
-        try:
-            announced = dict(scope["headers"]).get(b"content-length", b"")
-            if announced.isdigit() and int(announced) > limit:
-                raise BodyTooLarge(limit)
-            return await application(scope, _counted(receive, limit), send)
-        except BodyTooLarge as error:
-            # Only raised while the body is read, before the application has sent anything.
-            return await _refuse(send, str(error))
-
-    return guarded
+class UnsupportedBody(ReadingsError):
+    """The body's content type or encoding is not one this door reads."""
 
 
-def _limit(scope: Any) -> int | None:
-    path = scope["path"].removeprefix(scope.get("root_path", "").rstrip("/"))
+def opened_body(request: HttpRequest, limit: int) -> bytes:
+    """The body without its Content-Encoding; raises BodyTooLarge, TooLarge, MalformedBody or UnsupportedBody."""
+    encoding = request.headers.get("Content-Encoding", "identity").lower()
+    body = read_body(request, limit)
+    if encoding == "identity":
+        return body
+    if encoding not in ENCODINGS:
+        raise UnsupportedBody(f"The Content-Encoding {encoding[:20]!r} is not read: use {' or '.join(ENCODINGS)}.")
+    return decompress(body, encoding, limit=OPENED * limit)
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Hold the memory that bodies are decoded in to a few of them; raises TooBusy after some seconds of waiting."""
+    if not _AT_ONCE.acquire(timeout=_PATIENCE):
+        raise TooBusy("Too many bodies are read at the moment: send again later.")
     try:
-        limit = getattr(resolve(path).func, "body_limit", None)
-    except Resolver404:
-        return None
-    return limit() if limit else None
-
-
-def _counted(receive: Receive, limit: int) -> Receive:
-    seen = 0
-
-    async def counted() -> Message:
-        nonlocal seen
-        message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > limit:
-            raise BodyTooLarge(limit)
-        return message
-
-    return counted
-
-
-async def _refuse(send: Send, reason: str) -> None:
-    body = orjson.dumps({"errors": [{"message": reason}]})
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(body)),
-        (b"connection", b"close"),
-    ]
-    await send({"type": "http.response.start", "status": 413, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+        yield
+    finally:
+        _AT_ONCE.release()

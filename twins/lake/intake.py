@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
@@ -22,10 +22,11 @@ _TYPES = {"sensor": pa.int64(), "time": pa.timestamp("us", tz="UTC"), "value": p
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A row that may not enter, by its index in the table, and why."""
+    """A row that may not enter, by its index in the table, why, and as it was sent where that is known."""
 
     index: int
     reason: str
+    content: str = field(default="", compare=False)
 
 
 def conform(readings: pa.Table) -> pa.Table:
@@ -66,31 +67,51 @@ def _cast(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
 
 
 def find_rejects(
-    readings: pa.Table, *, known: Iterable[int], earliest: datetime, latest: datetime
-) -> tuple[int, tuple[Reject, ...]]:
-    """How many rows may not enter, and the first MAX_REJECTS of them in order, each with its first reason.
+    readings: pa.Table, *, limits: Mapping[int, tuple[float, float]], earliest: datetime, latest: datetime
+) -> tuple[np.ndarray, tuple[Reject, ...]]:
+    """The numbers of the rows that may not enter, and the first MAX_REJECTS of them, each with its first reason.
 
-    `readings` comes from `conform`. A sensor must be in `known`; `earliest` <= time <= `latest`; a value must be
-    finite, whatever its quality: what has no value was not measured, so the gap itself is the record.
+    `readings` comes from `conform`. A sensor must be in `limits` and its value within them; `earliest` <= time <=
+    `latest`; a value must be finite, whatever its quality: what has no value was not measured, so the gap itself is
+    the record.
     """
     sensor, time, value = (readings[name] for name in ("sensor", "time", "value"))
     missing = [np.asarray(values.is_null()) for values in (sensor, time, value)]
-    ids = sensor.fill_null(0).to_numpy()
     instants = time.cast(pa.int64()).fill_null(0).to_numpy()
     numbers = value.fill_null(0.0).to_numpy()
-    faults = [
+    ids, code, (low, high) = _limits(sensor, limits)
+    faults: list[tuple[np.ndarray, Callable[[int], str]]] = [
         (missing[0], lambda _: "the sensor is missing"),
-        (~np.isin(ids, np.fromiter(known, dtype=np.int64)), lambda row: f"sensor {ids[row]} is not registered"),
+        (np.isnan(low)[code], lambda row: f"sensor {ids[code[row]]} is not registered"),
         (missing[1], lambda _: "the time is missing"),
         (instants < microseconds(earliest), lambda _: f"the time is before {earliest:%Y-%m-%d %H:%M} UTC"),
         (instants > microseconds(latest), lambda _: f"the time is after {latest:%Y-%m-%d %H:%M} UTC, in the future"),
         (missing[2], lambda _: "the value is missing"),
         (~np.isfinite(numbers), lambda row: f"the value is {numbers[row]}, not a finite number"),
+        (
+            numbers < low[code],
+            lambda row: f"the value {numbers[row]:g} is below {low[code[row]]:g}, the least there is",
+        ),
+        (
+            numbers > high[code],
+            lambda row: f"the value {numbers[row]:g} is above {high[code[row]]:g}, the most there is",
+        ),
     ]
     bad = np.flatnonzero(np.logical_or.reduce([mask for mask, _ in faults]))
-    return len(bad), tuple(
+    return bad, tuple(
         Reject(int(row), next(reason(row) for mask, reason in faults if mask[row])) for row in bad[:MAX_REJECTS]
     )
+
+
+def _limits(
+    sensor: pa.ChunkedArray, limits: Mapping[int, tuple[float, float]]
+) -> tuple[list[int], np.ndarray, np.ndarray]:
+    """Each sensor once, which of them a row has, and their limits; NaN where there are none."""
+    encoded = sensor.fill_null(0).combine_chunks().dictionary_encode()
+    ids = encoded.dictionary.to_pylist()
+    nothing = (np.nan, np.nan)
+    found = np.array([limits.get(one, nothing) for one in ids], dtype=np.float64).reshape(-1, 2)
+    return ids, encoded.indices.to_numpy(), found.T
 
 
 def sort_and_drop_repeats(readings: pa.Table) -> pa.Table:

@@ -4,6 +4,7 @@ from twins.models.access import ApiToken, Scope
 from twins.models.documents import PersistedDocument
 from twins.models.health import Assessment, AssessmentSource, HealthModel, ModelStatus
 from twins.models.ingestion import Batch, LakeFile, LatestReading
+from twins.models.intake import DeadLetter, LetterForm, SeriesRule
 from twins.models.ledger import HealthBand, HealthRecord, HealthWarning, WarningVerdict
 from twins.models.policy import HealthPolicy, RollUpPolicy, RollUpRule
 from twins.models.watching import Finding, FindingKind, SensorState
@@ -13,6 +14,7 @@ __all__ = [
     "Assessment",
     "AssessmentSource",
     "Batch",
+    "DeadLetter",
     "Finding",
     "FindingKind",
     "HealthBand",
@@ -22,11 +24,13 @@ __all__ = [
     "HealthWarning",
     "LakeFile",
     "LatestReading",
+    "LetterForm",
     "ModelStatus",
     "PersistedDocument",
     "RollUpPolicy",
     "RollUpRule",
     "Scope",
     "SensorState",
+    "SeriesRule",
     "WarningVerdict",
 ]

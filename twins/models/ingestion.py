@@ -18,6 +18,8 @@ class Batch(models.Model):
     source = models.CharField(max_length=200, help_text="Who sent it; keys are unique within.")
     key = models.CharField(max_length=200, help_text="Idempotency key: a repeat gets the first answer.")
     content_hash = models.CharField(max_length=64, help_text="SHA-256 of the sorted readings.")
+    fingerprint = models.CharField(max_length=64, null=True, help_text="SHA-256 of the request; null without a key.")
+    rejected = models.PositiveIntegerField(db_default=0, help_text="Rows beside them that could not be taken.")
     rows_received = models.PositiveIntegerField()
     rows = models.PositiveIntegerField(help_text="Kept: of two readings of one (sensor, time) the last.")
     bytes = models.PositiveBigIntegerField(help_text="Size of body or landing object.")

@@ -7,12 +7,14 @@ that names it.
 
 from __future__ import annotations
 
+import contextlib
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from django.db import connection, transaction
 from django.utils import timezone
@@ -21,8 +23,11 @@ from twins import events, lake
 from twins.conf import settings
 from twins.exceptions import ConflictingKey, ReadingsError
 from twins.lake import Reject
+from twins.selectors.known import known_limits
 
-__all__ = ["Acceptance", "Reject", "accept_readings"]
+__all__ = ["Acceptance", "Reject", "accept_readings", "check_names", "find_rejects", "first_answer", "keep_readings"]
+
+Step = Callable[[str], None]
 
 EARLIEST = lake.EPOCH
 MAX_AHEAD = timedelta(days=1)
@@ -31,10 +36,15 @@ MAX_NAME = 200  # characters of source and key
 MAX_TOLD = 10_000  # sensors in one event
 
 
+def _no_step(name: str) -> None:
+    """Called where a test may kill the process."""
+
+
 @dataclass(frozen=True, slots=True)
 class Acceptance:
     """The answer. `batch` is None when nothing was written; `rejected` counts all faulty rows, `rejects` lists the
-    first 1,000 of them; `repeated` says that this is the answer already given to the same readings."""
+    first 1,000 of them, unless it is a repeat; `repeated` says that this is the answer already given to the same
+    readings."""
 
     batch: int | None
     accepted: int
@@ -54,6 +64,8 @@ class _Parcel:
     content_hash: str
     body: bytes
     landing: str | None
+    fingerprint: str | None
+    rejected: int
 
 
 def accept_readings(
@@ -62,32 +74,54 @@ def accept_readings(
     source: str,
     key: str | None = None,
     now: datetime | None = None,
-    step: Callable[[str], None] = lambda name: None,
+    step: Step = _no_step,
 ) -> Acceptance:
     """Keep readings (columns sensor = lake key, time, value, quality) durably; when this returns they survive a power
     cut.
 
     A batch with any reject is refused whole. Refused are unknown sensors, times before 1970 or more than a day after
-    `now` (default: the clock) and values that are missing, NaN or infinite, whatever their quality. Of two readings
-    of one (sensor, time) the last row stays. The same `key` of a `source` with the same readings gives the first
-    answer again; without a key only an immediate repeat is recognised, so that A, B, A ends with A.
+    `now` (default: the clock), values that are missing, NaN or infinite, whatever their quality, and values outside
+    the valid range of their sensor. Of two readings of one (sensor, time) the last row stays. The same `key` of a
+    `source` with the same readings gives the first answer again; without a key only an immediate repeat is recognised,
+    so that A, B, A ends with A.
 
     Raises ReadingsError for a table of another shape, ConflictingKey for a key used again for other readings,
     RuntimeError inside a transaction, where nothing would be durable on return. `step` is told where it is, for tests
     that kill it there.
     """
-    _check_names(source, key)
+    check_names(source, key)
     conforming = lake.conform(readings)
-    rejected, rejects = _find_rejects(conforming, now or timezone.now())
-    if rejected or not conforming.num_rows:
-        return Acceptance(batch=None, accepted=0, rejects=rejects, rejected=rejected)
-    parcel = _pack(conforming, source, key)
+    bad, rejects = find_rejects(conforming, now or timezone.now())
+    if len(bad) or not conforming.num_rows:
+        return Acceptance(batch=None, accepted=0, rejects=rejects, rejected=len(bad))
+    return keep_readings(readings=conforming, source=source, key=key, step=step)
+
+
+def keep_readings(
+    *,
+    readings: pa.Table,
+    source: str,
+    key: str | None,
+    fingerprint: str | None = None,
+    rejected: int = 0,
+    beside: Callable[[int], None] | None = None,
+    step: Step = _no_step,
+) -> Acceptance:
+    """The same for conforming readings in which `find_rejects` finds nothing, at least one.
+
+    `fingerprint` is the hash of the request they came in, `rejected` how many rows of it are not among them; `beside`
+    writes what belongs to the new batch into the same transaction.
+    """
+    parcel = _pack(readings, source, key, fingerprint, rejected)
     if parcel.landing:
-        lake.write_landing(settings().LAKE, parcel.landing, parcel.body)
+        with _removed_on_failure(parcel.landing):
+            lake.write_landing(settings().LAKE, parcel.landing, parcel.body)
         step("landed")
-    with transaction.atomic(durable=True):
+    with transaction.atomic(durable=True), _removed_on_failure(parcel.landing):
         acceptance = _store(parcel, keyed=key is not None)
         if not acceptance.repeated and acceptance.batch is not None:
+            if beside:
+                beside(acceptance.batch)
             events.publish("readings_accepted", _told(acceptance.batch, parcel.readings))
         step("inserted")
     step("committed")
@@ -96,7 +130,31 @@ def accept_readings(
     return acceptance
 
 
-def _check_names(source: str, key: str | None) -> None:
+@contextlib.contextmanager
+def _removed_on_failure(landing: str | None) -> Iterator[None]:
+    """Give a full disk its space back; inside the transaction, where a failure is certain to keep nothing."""
+    try:
+        yield
+    except Exception:
+        if landing:
+            with contextlib.suppress(OSError):
+                lake.remove_files(settings().LAKE, [landing])
+        raise
+
+
+def first_answer(*, source: str, key: str, fingerprint: str) -> Acceptance | None:
+    """The answer to the same request, if there was one under this key; its rejects are not listed again."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, rows_received, rejected FROM twins_batch WHERE source = %s AND key = %s AND fingerprint = %s",
+            [source, key, fingerprint],
+        )
+        row = cursor.fetchone()
+    return Acceptance(batch=row[0], accepted=row[1], rejected=row[2], repeated=True) if row else None
+
+
+def check_names(source: str, key: str | None) -> None:
+    """Raises ReadingsError for a source or key that cannot be kept."""
     for what, name in (("source", source), ("key", key)):
         if name is not None and not 0 < len(name) <= MAX_NAME:
             raise ReadingsError(f"The {what} has {len(name)} characters: use 1 to {MAX_NAME}.")
@@ -104,18 +162,13 @@ def _check_names(source: str, key: str | None) -> None:
             raise ReadingsError(f"The {what} contains a NUL character: remove it.")
 
 
-def _find_rejects(readings: pa.Table, now: datetime) -> tuple[int, tuple[Reject, ...]]:
-    sensors = readings["sensor"].unique().drop_null().to_pylist()
-    # The register's key has 32 bits; a wider number cannot be one and would be an error of the database.
-    possible = [sensor for sensor in sensors if 0 < sensor < 2**31]
-    with connection.cursor() as cursor:
-        # One array instead of a parameter a sensor, which would cost more than all other checks.
-        cursor.execute("SELECT id FROM twins_assets_sensor WHERE id = ANY(%s)", [possible])
-        known = [row[0] for row in cursor.fetchall()]
-    return lake.find_rejects(readings, known=known, earliest=EARLIEST, latest=now + MAX_AHEAD)
+def find_rejects(readings: pa.Table, now: datetime) -> tuple[np.ndarray, tuple[Reject, ...]]:
+    """The numbers of the rows of a conforming table that may not enter, and the first of them with their reasons."""
+    limits = known_limits(readings["sensor"].unique().drop_null().to_pylist())
+    return lake.find_rejects(readings, limits=limits, earliest=EARLIEST, latest=now + MAX_AHEAD)
 
 
-def _pack(readings: pa.Table, source: str, key: str | None) -> _Parcel:
+def _pack(readings: pa.Table, source: str, key: str | None, fingerprint: str | None, rejected: int) -> _Parcel:
     kept = lake.sort_and_drop_repeats(readings)
     body = lake.encode_body(kept)
     return _Parcel(
@@ -126,6 +179,8 @@ def _pack(readings: pa.Table, source: str, key: str | None) -> _Parcel:
         content_hash=lake.content_hash(kept),
         body=body,
         landing=lake.landing_path(uuid.uuid4().hex) if len(body) > MAX_BODY else None,
+        fingerprint=fingerprint,
+        rejected=rejected,
     )
 
 
@@ -136,16 +191,17 @@ def _store(parcel: _Parcel, *, keyed: bool) -> Acceptance:
         return Acceptance(batch=batch, accepted=parcel.received)
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id, rows_received, content_hash FROM twins_batch WHERE source = %s AND key = %s",
+            "SELECT id, rows_received, rejected, content_hash, fingerprint FROM twins_batch "
+            "WHERE source = %s AND key = %s",
             [parcel.source, parcel.key],
         )
-        batch, received, content_hash = cursor.fetchone()
-    if content_hash != parcel.content_hash:
+        batch, received, rejected, content_hash, fingerprint = cursor.fetchone()
+    if content_hash != parcel.content_hash and (fingerprint is None or fingerprint != parcel.fingerprint):
         raise ConflictingKey(
             f"The key {parcel.key!r} of {parcel.source!r} was used for other readings (batch {batch}): "
             "send a correction under a new key."
         )
-    return Acceptance(batch=batch, accepted=received, repeated=True)
+    return Acceptance(batch=batch, accepted=received, rejected=rejected, repeated=True)
 
 
 def _insert(parcel: _Parcel) -> int | None:
@@ -154,12 +210,13 @@ def _insert(parcel: _Parcel) -> int | None:
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO twins_batch (source, key, content_hash, rows_received, rows, bytes, sensor_min, sensor_max, "
-            "time_min, time_max, body, landing) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
+            "time_min, time_max, body, landing, fingerprint, rejected) "
+            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
             "ON CONFLICT (source, key) DO NOTHING RETURNING id",
             [
                 parcel.source, parcel.key, parcel.content_hash, parcel.received, parcel.readings.num_rows,
                 len(parcel.body), sensor_min, sensor_max, time_min, time_max,
-                None if parcel.landing else parcel.body, parcel.landing,
+                None if parcel.landing else parcel.body, parcel.landing, parcel.fingerprint, parcel.rejected,
             ],
         )  # fmt: skip
         row = cursor.fetchone()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from math import inf
 
 import pyarrow as pa
 import pytest
@@ -16,7 +17,9 @@ NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 def rejects(**columns: list) -> tuple[int, tuple[lake.Reject, ...]]:
     types = {"sensor": pa.int64(), "time": pa.timestamp("us", "UTC"), "value": pa.float64()}
     table = pa.table({name: pa.array(columns[name], kind) for name, kind in types.items()})
-    return lake.find_rejects(lake.conform(table), known=[1, 2], earliest=lake.EPOCH, latest=NOON)
+    limits = {1: (-inf, inf), 2: (0.0, 10.0)}
+    bad, found = lake.find_rejects(lake.conform(table), limits=limits, earliest=lake.EPOCH, latest=NOON)
+    return len(bad), found
 
 
 def test_every_faulty_row_is_named_with_its_first_reason() -> None:
@@ -39,6 +42,16 @@ def test_every_faulty_row_is_named_with_its_first_reason() -> None:
         (7, "the value is nan, not a finite number"),
         (8, "the value is -inf, not a finite number"),
         (9, f"sensor {2**40} is not registered"),
+    ]
+
+
+def test_a_value_outside_what_its_sensor_can_say_is_named_with_the_limit() -> None:
+    total, found = rejects(sensor=[2, 2, 2, 2, 1], time=[NOON] * 5, value=[0.0, 10.0, -0.5, 10.25, 1e300])
+
+    assert total == 2
+    assert [(reject.index, reject.reason) for reject in found] == [
+        (2, "the value -0.5 is below 0, the least there is"),
+        (3, "the value 10.25 is above 10, the most there is"),
     ]
 
 

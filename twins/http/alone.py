@@ -1,0 +1,150 @@
+"""Machines' requests, answered beside the host's middleware: in a few threads, and in memory that has a bound.
+
+Middleware serves people in browsers: sessions, messages, CSRF. For a gateway that sends a token with each of a hundred
+requests a second it costs more than the readings. A view marked `stands_alone` is called directly when the request
+carries credentials of its own; any other request, and every host that does not use `bounded_bodies`, comes to the same
+view through Django as ever. Bodies wait for room before they are read, so that TCP slows the sender down, and a large
+one is read only from somebody who may send it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from django.conf import settings
+from django.core.handlers.asgi import ASGIRequest
+from django.db import close_old_connections
+from django.http import HttpRequest, HttpResponse
+
+from twins.exceptions import TooBusy
+from twins.http.answers import answer, answers_refusals, refusal
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+View = TypeVar("View", bound=Callable[..., Any])
+
+_log = logging.getLogger(__name__)
+THREADS = 4
+"""Requests that are worked on at once."""
+ROOM = 64 << 20
+"""Bytes of bodies that may be in memory at once."""
+_WAIT = 10.0
+_READ_WITHIN = 60.0
+_SMALL = 256 << 10
+_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="twins-alone")
+
+
+def stands_alone(sender: Callable[[HttpRequest], object]) -> Callable[[View], View]:
+    """Let a view be called without middleware; `sender` raises one of REFUSALS for whom may not send anything."""
+
+    def mark(view: View) -> View:
+        view.sender = sender  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def is_alone(view: Any, scope: Any) -> bool:
+    """Whether a request to a view can be answered here: it carries a token, and no redirect to HTTPS is due."""
+    if not hasattr(view, "sender"):
+        return False
+    header = dict(scope["headers"]).get(b"authorization", b"")
+    if header.partition(b" ")[0].lower() not in (b"bearer", b"token") and b"p=" not in scope["query_string"]:
+        return False
+    return not settings.SECURE_SSL_REDIRECT or ASGIRequest(scope, io.BytesIO()).is_secure()
+
+
+async def answer_alone(view: Any, limit: int, scope: Any, receive: Receive, send: Send) -> None:
+    """Read the body, call the view in a thread of its own kind and send what it answers."""
+    run = asyncio.get_running_loop().run_in_executor
+    announced = dict(scope["headers"]).get(b"content-length", b"")
+    size = int(announced) if announced.isdigit() else limit
+    response: HttpResponse | None = None
+    if size > _SMALL:
+        response = await run(_threads, _call, answers_refusals(_admits(view)), scope, b"")
+    if response is None:
+        try:
+            async with _room().of(min(size, ROOM)):
+                async with asyncio.timeout(_READ_WITHIN):
+                    body = await _read(receive)
+                if body is None:
+                    return
+                response = await run(_threads, _call, view, scope, body)
+        except TimeoutError:
+            response = refusal(TooBusy("Too many bodies arrive at the moment, or this one too slowly: send it later."))
+    assert response is not None
+    await _send(response, send)
+
+
+def _admits(view: Any) -> Callable[[HttpRequest], Any]:
+    def ask(request: HttpRequest) -> None:
+        view.sender(request)
+
+    return ask
+
+
+def _call(view: Callable[[HttpRequest], Any], scope: Any, body: bytes) -> HttpResponse | None:
+    # What Django does at the beginning and the end of a request.
+    close_old_connections()
+    try:
+        return view(ASGIRequest(scope, io.BytesIO(body)))
+    except Exception:
+        _log.exception("a request to %s failed", scope["path"])
+        return answer({"errors": [{"message": "Something is wrong here: nothing is known to be kept."}]}, status=500)
+    finally:
+        close_old_connections()
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """The whole body, None when the client went away."""
+    pieces = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        pieces.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+async def _send(response: HttpResponse, send: Send) -> None:
+    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.items()]
+    headers.append((b"content-length", b"%d" % len(response.content)))
+    await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+    await send({"type": "http.response.body", "body": response.content})
+
+
+class _Room:
+    """A number of bytes that the requests of one event loop share."""
+
+    def __init__(self) -> None:
+        self.left = ROOM
+        self.freed = asyncio.Condition()
+
+    @asynccontextmanager
+    async def of(self, size: int) -> AsyncIterator[None]:
+        """Have `size` bytes while the block runs; raises TimeoutError when nobody makes room in time."""
+        async with asyncio.timeout(_WAIT), self.freed:
+            await self.freed.wait_for(lambda: self.left >= size)
+            self.left -= size
+        try:
+            yield
+        finally:
+            self.left += size
+            async with self.freed:
+                self.freed.notify_all()
+
+
+_rooms: WeakKeyDictionary[asyncio.AbstractEventLoop, _Room] = WeakKeyDictionary()
+
+
+def _room() -> _Room:
+    return _rooms.setdefault(asyncio.get_running_loop(), _Room())
