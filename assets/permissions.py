@@ -17,7 +17,7 @@ carries it out. Without an actor it is the system itself (a loader, a migration,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Self
@@ -146,16 +146,53 @@ def require(actor: Any, action: Action, asset_ids: Iterable[int | None]) -> None
     reach, asked = rights_of(actor).reach(action), set(asset_ids)
     if reach.everything:
         return
-    wanted = {asset_id for asset_id in asked if asset_id is not None}
-    if wanted != asked:
+    if None in asked:
         raise NotAllowed(
             f"{actor} may not {action} outside of single assets: ask an administrator for a role in the whole register."
         )
-    found = Asset.objects.filter(reach.assets(), pk__in=wanted).values_list("pk", flat=True)
+    _require_in(actor, f"{action} at", Asset, reach.assets(), asked)
+
+
+def require_seen(actor: Any, model: type[Model], keys: Iterable[int | None]) -> None:
+    """Refuse an actor who names rows of a table that it may not see; raises NotAllowed."""
+    if actor is not None:
+        _require_in(actor, "use", model, rights_of(actor).reach(Action.VIEW).of(model), keys)
+
+
+def require_rows(actor: Any, rows: Sequence[Model]) -> None:
+    """Refuse an actor who may not write all of the rows (of one table but Asset), as they stand and as they will be.
+
+    What they hang on must lie where the actor may write, what else they refer to must be seen. Raises NotAllowed.
+    """
+    if actor is None or not rows:
+        return
+    model, held = type(rows[0]), rights_of(actor)
+    action = Action.RECORD if model is MaintenanceEvent else Action.CHANGE
+    reach = held.reach(action)
+    if reach.everything:
+        return
+    if not reach or _OWN.get(model) is _nothing:
+        raise NotAllowed(f"{actor} may not {action}: {model._meta.verbose_name_plural} need a role in all of it.")
+    _require_in(actor, f"{action} at", model, reach.own(model), (row.pk for row in rows))
+    for field in model._meta.local_concrete_fields:
+        target: Any = field.related_model
+        if target in _WAYS:
+            owner = field.name in _OWNERS.get(model, ())
+            allowed = reach.own(target) if owner else held.reach(Action.VIEW).of(target)
+            _require_in(
+                actor, action if owner else "use", target, allowed, (getattr(row, field.attname) for row in rows)
+            )
+
+
+def _require_in(actor: Any, deed: str, model: type[Model], allowed: Q, keys: Iterable[int | None]) -> None:
+    wanted = {key for key in keys if key is not None}
+    if not allowed or not wanted:
+        return
+    found = model._default_manager.filter(allowed, pk__in=wanted).values_list("pk", flat=True)
     if foreign := wanted.difference(found):
         raise NotAllowed(
-            f"{actor} may not {action} at asset {min(foreign)}: "
-            "ask its administrator for a role there, or choose another asset."
+            f"{actor} may not {deed} {model._meta.verbose_name} {min(foreign)}: "
+            "ask its administrator for a role there, or choose another one."
         )
 
 
@@ -257,3 +294,9 @@ _OWN: dict[type[Model], Callable[[Reach], Q]] = {
     ParameterDefinition: _nothing,
     SensorTemplate: _nothing,
 }
+_OWNERS: dict[type[Model], tuple[str, ...]] = {
+    ExternalReference: TARGETS,
+    MaintenanceEvent: ("asset",),
+    Sensor: ("asset",),
+}
+"""The columns that say what a row hangs on."""

@@ -100,9 +100,9 @@ class AssetAdmin(RegisterAdmin):
 
     def save_model(self, request: HttpRequest, obj: Asset, form: Any, change: bool) -> None:
         if change:
-            services.change_asset(asset=obj)
+            services.change_asset(asset=obj, actor=request.user)
         else:
-            _create(obj)
+            _create(obj, request.user)
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         if formset.model is not Installation:
@@ -111,10 +111,10 @@ class AssetAdmin(RegisterAdmin):
         formset.save(commit=False)
         for row in formset.extra_forms:
             if row.has_changed():
-                _install(row.instance, row.cleaned_data)
+                _install(row.instance, row.cleaned_data, request.user)
 
 
-def _create(asset: Asset) -> None:
+def _create(asset: Asset, actor: Any) -> None:
     row = NewAsset(
         tag=asset.tag,
         name=asset.name,
@@ -125,17 +125,18 @@ def _create(asset: Asset) -> None:
         status=asset.status,
         attributes=asset.attributes,
     )
-    created = services.create_assets(rows=[row], under=asset.parent)[asset.tag]
+    created = services.create_assets(rows=[row], under=asset.parent, actor=actor)[asset.tag]
     # The page goes on with its own object: inlines hang on it and the log names it.
     asset.pk, asset.root_id, asset.path = created.pk, created.root_id, created.path
     asset._state.adding = False
 
 
-def _install(wish: Installation, answers: dict[str, Any]) -> None:
+def _install(wish: Installation, answers: dict[str, Any], actor: Any) -> None:
     at, reason = answers["installed_at"], answers["replaces_because"]
     if reason:
-        made = services.replace_item(asset=wish.asset, item=wish.item, at=at, reason=reason)
+        made = services.replace_item(asset=wish.asset, item=wish.item, at=at, reason=reason, actor=actor)
     else:
-        [made] = services.install_items(installations=[NewInstallation(asset=wish.asset, item=wish.item, start=at)])
+        new = NewInstallation(asset=wish.asset, item=wish.item, start=at)
+        [made] = services.install_items(installations=[new], actor=actor)
     # The page's log names its own object.
     wish.pk, wish.period = made.pk, made.period

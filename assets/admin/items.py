@@ -13,6 +13,7 @@ from assets.admin.periods import PeriodColumns
 from assets.admin.saving import RegisterAdmin, RegisterForm, visible
 from assets.admin.theme import SplitDateTime, TabularInline
 from assets.models import Installation, Item, MaintenanceEvent, Sensor
+from assets.permissions import Action
 
 
 class ItemInstallationsInline(PeriodColumns, TabularInline):
@@ -60,6 +61,7 @@ class InstallationAdmin(PeriodColumns, RegisterAdmin):
     readonly_fields = ["asset", "item", "installed", "removed"]
     fields = ["asset", "item", "installed", "removed", "removed_at", "removal_reason"]
     ordering = ["-period__startswith", "-id"]
+    changed_by = Action.RECORD
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -73,7 +75,9 @@ class InstallationAdmin(PeriodColumns, RegisterAdmin):
         return [field for field in self.fields or [] if field != hidden]
 
     def save_model(self, request: HttpRequest, obj: Installation, form: Any, change: bool) -> None:
-        services.remove_item(asset=obj.asset, at=form.cleaned_data["removed_at"], reason=obj.removal_reason)
+        services.remove_item(
+            asset=obj.asset, at=form.cleaned_data["removed_at"], reason=obj.removal_reason, actor=request.user
+        )
 
 
 @admin.register(Sensor)
@@ -92,5 +96,6 @@ class MaintenanceEventAdmin(RegisterAdmin):
     list_select_related = ["asset", "item"]
     list_filter = ["kind"]
     date_hierarchy = "started_at"
+    changed_by = Action.RECORD
     search_fields = ["asset__tag", "asset__name", "item__serial_number", "mode", "note"]
     autocomplete_fields = ["asset", "item"]

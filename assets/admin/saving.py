@@ -110,11 +110,11 @@ class RegisterAdmin(ModelAdmin):
         return type(form.__name__, (form,), {"refusal": getattr(request, "register_refusal", "")})
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        services.save_record(record=obj)
+        services.save_record(record=obj, actor=request.user)
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         for record in formset.save(commit=False):
-            services.save_record(record=record)
+            services.save_record(record=record, actor=request.user)
         formset.save_m2m()
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -4,6 +4,10 @@ Promise: each service is one transaction, takes a constant number of statements 
 with an `AssetsError` that names the offender, leaves nothing behind when it refuses, and tells `assets.signals` only
 after commit. Reason: the admin, the importers, GraphQL and the loaders of a host must all keep the same rules. Nothing
 here may import the admin or know of HTTP and forms.
+
+`actor` is the user on whose behalf a person's wish is carried out: what `assets.permissions` does not allow there is
+refused with NotAllowed, inside of the transaction, and history names the actor. Without one it is the system itself,
+which may do everything; so whoever serves a person passes it on.
 """
 
 from assets.services.access import give_role, take_role

@@ -23,7 +23,7 @@ def give_role(
     if (user is None) == (group is None):
         raise InvalidValue("A role is given either to a user or to a group: name one of them.")
     grant = Grant(role=role, user=user, group=group, asset=asset)
-    with all_or_nothing():
+    with all_or_nothing(actor):
         check_fields([grant])
         require(actor, Action.ADMINISTER, [grant.asset_id])
         grant.save()
@@ -32,7 +32,7 @@ def give_role(
 
 def take_role(*, grant: Grant, actor: Any = None) -> None:
     """End a grant; raises NotAllowed when `actor` does not administer where it holds."""
-    with all_or_nothing():
+    with all_or_nothing(actor):
         hold_rows(Grant, [grant.pk])
         require(actor, Action.ADMINISTER, Grant.objects.filter(pk=grant.pk).values_list("asset_id", flat=True))
         Grant.objects.filter(pk=grant.pk).delete()

@@ -13,6 +13,7 @@ from django.db.models import Q
 from assets import signals
 from assets.exceptions import AlreadyExists, InvalidHierarchy
 from assets.models import Asset, AssetStatus, AssetType, Design, Installation, Level
+from assets.permissions import Action, require, require_seen
 from assets.querysets import AssetQuerySet
 from assets.services._bulk import insert_rows, next_ids, update_rows
 from assets.services._checks import check_fields
@@ -36,7 +37,7 @@ class NewAsset:
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
-def create_assets(*, rows: Sequence[NewAsset], under: Asset | None = None) -> dict[str, Asset]:
+def create_assets(*, rows: Sequence[NewAsset], under: Asset | None = None, actor: Any = None) -> dict[str, Asset]:
     """Create assets, parents before children, and return them by tag.
 
     Rows without a parent stand directly below `under`, or at the top of trees of their own when it is None.
@@ -45,8 +46,10 @@ def create_assets(*, rows: Sequence[NewAsset], under: Asset | None = None) -> di
     """
     if not rows:
         return {}
-    with all_or_nothing():
+    with all_or_nothing(actor):
         standing = _standing(rows, under)
+        require(actor, Action.CHANGE, [under.pk if under else None])
+        require_seen(actor, Design, (row.design.pk for row in rows if row.design))
         created = _built(rows, standing, standing[under.tag] if under else None)
         check_fields(created.values())
         check_attributes(list(created.values()))
@@ -111,18 +114,18 @@ class Move:
     parent: Asset | None
 
 
-def move_asset(*, asset: Asset, parent: Asset | None) -> Asset:
+def move_asset(*, asset: Asset, parent: Asset | None, actor: Any = None) -> Asset:
     """Move one asset, as `move_assets` does; returns it fresh."""
-    return move_assets(moves=[Move(asset=asset, parent=parent)])[0]
+    return move_assets(moves=[Move(asset=asset, parent=parent)], actor=actor)[0]
 
 
-def move_assets(*, moves: Sequence[Move]) -> list[Asset]:
+def move_assets(*, moves: Sequence[Move], actor: Any = None) -> list[Asset]:
     """Move assets with everything below them, all at once; returns them fresh, in the order of the moves.
 
     Raises InvalidHierarchy for a cycle or a level that does not fit, AlreadyExists when the tree one would enter
     already uses one of its tags.
     """
-    with all_or_nothing():
+    with all_or_nothing(actor):
         keys = [move.asset.pk for move in moves]
         parents = [move.parent.pk for move in moves if move.parent]
         lock_trees([*keys, *parents], shared=False)
@@ -132,17 +135,28 @@ def move_assets(*, moves: Sequence[Move]) -> list[Asset]:
             wish = copy(_present(current, move.asset))
             wish.parent_id = _present(current, move.parent).pk if move.parent else None
             wishes[wish.pk] = wish
+        _require_places(actor, wishes.values(), current)
         _place(list(wishes.values()), current)
     fresh = Asset.objects.in_bulk(keys)
     return [fresh[key] for key in keys]
 
 
-def change_asset(*, asset: Asset) -> Asset:
+def _require_places(actor: Any, wishes: Iterable[Asset], current: Mapping[int, Asset]) -> None:
+    """Who moves an asset changes it, what it stood in and what it comes to stand in."""
+    touched: set[int | None] = {wish.pk for wish in wishes}
+    for wish in wishes:
+        before = current[wish.pk].parent_id
+        if before != wish.parent_id:
+            touched |= {before, wish.parent_id}
+    require(actor, Action.CHANGE, touched)
+
+
+def change_asset(*, asset: Asset, actor: Any = None) -> Asset:
     """Write every edited field of one asset, as `change_assets` does; returns it with root and path as they now are."""
-    return change_assets(assets=[asset])[0]
+    return change_assets(assets=[asset], actor=actor)[0]
 
 
-def change_assets(*, assets: Sequence[Asset]) -> list[Asset]:
+def change_assets(*, assets: Sequence[Asset], actor: Any = None) -> list[Asset]:
     """Write every edited field of saved assets, their parents included; returns them with root and path as they are.
 
     Raises InvalidHierarchy when level or parent no longer fit, AlreadyExists for a tag that is taken where it stands,
@@ -150,7 +164,7 @@ def change_assets(*, assets: Sequence[Asset]) -> list[Asset]:
     """
     if not assets:
         return []
-    with all_or_nothing():
+    with all_or_nothing(actor):
         check_fields(assets)
         check_attributes(assets)
         keys = [asset.pk for asset in assets]
@@ -158,6 +172,8 @@ def change_assets(*, assets: Sequence[Asset]) -> list[Asset]:
         lock_trees([*keys, *parents], shared=False)
         current = Asset.objects.in_bulk({*keys, *parents})
         _check_retiring([asset for asset in assets if _present(current, asset).status != asset.status])
+        _require_places(actor, assets, current)
+        require_seen(actor, Design, (asset.design_id for asset in assets))
         _place(assets, current)
         update_rows(assets, _EDITABLE)
         tell(signals.asset_changed, Asset, keys)

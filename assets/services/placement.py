@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import IntegrityError
 from django.db.models import Q
@@ -12,6 +13,7 @@ from django.db.models import Q
 from assets import signals
 from assets.exceptions import AlreadyOccupied, AssetsError, InvalidValue, NotInstalled
 from assets.models import Asset, Installation, Item
+from assets.permissions import Action, require, require_seen
 from assets.services._bulk import insert_rows, update_rows
 from assets.services._checks import check_fields
 from assets.services._locks import hold_rows
@@ -32,7 +34,7 @@ class NewInstallation:
     removal_reason: str = ""
 
 
-def install_items(*, installations: Sequence[NewInstallation]) -> list[Installation]:
+def install_items(*, installations: Sequence[NewInstallation], actor: Any = None) -> list[Installation]:
     """Install items and return the installations in the same order.
 
     Raises AlreadyOccupied, naming place, item and period, when a place or an item is taken in any part of a period, by
@@ -42,11 +44,13 @@ def install_items(*, installations: Sequence[NewInstallation]) -> list[Installat
     check_periods((wish.start, wish.end) for wish in installations)
     rows = [_unsaved(wish) for wish in installations]
     try:
-        with all_or_nothing():
+        with all_or_nothing(actor):
             check_fields(rows)
             # Else two who want the same thing meet at the exclusion constraint, which ends in a deadlock.
             hold_rows(Asset, (row.asset_id for row in rows))
             hold_rows(Item, (row.item_id for row in rows))
+            require(actor, Action.RECORD, (row.asset_id for row in rows))
+            require_seen(actor, Item, (row.item_id for row in rows))
             _check_in_use(rows)
             created = insert_rows(rows)
             tell(signals.item_installed, Installation, (row.asset_id for row in created))
@@ -123,33 +127,34 @@ class Replacement:
     reason: str
 
 
-def remove_item(*, asset: Asset, at: datetime, reason: str) -> Installation:
+def remove_item(*, asset: Asset, at: datetime, reason: str, actor: Any = None) -> Installation:
     """End the installation that is open at `asset`; raises NotInstalled when none is open since before `at`."""
-    return remove_items(removals=[Removal(asset=asset, at=at, reason=reason)])[0]
+    return remove_items(removals=[Removal(asset=asset, at=at, reason=reason)], actor=actor)[0]
 
 
-def remove_items(*, removals: Sequence[Removal]) -> list[Installation]:
+def remove_items(*, removals: Sequence[Removal], actor: Any = None) -> list[Installation]:
     """End the open installations of assets, in the order given; raises NotInstalled where none is open since before."""
-    with all_or_nothing():
+    with all_or_nothing(actor):
         found = _open_installations(removals)
+        require(actor, Action.RECORD, (row.asset_id for row in found))
         hold_rows(Item, (row.item_id for row in found))
         return end_installations(found, [(removal.at, removal.reason) for removal in removals])
 
 
-def replace_item(*, asset: Asset, item: Item, at: datetime, reason: str) -> Installation:
+def replace_item(*, asset: Asset, item: Item, at: datetime, reason: str, actor: Any = None) -> Installation:
     """Take out what is installed at `asset` and put `item` there from `at` on; both happen or neither."""
-    return replace_items(replacements=[Replacement(asset=asset, item=item, at=at, reason=reason)])[0]
+    return replace_items(replacements=[Replacement(asset=asset, item=item, at=at, reason=reason)], actor=actor)[0]
 
 
-def replace_items(*, replacements: Sequence[Replacement]) -> list[Installation]:
+def replace_items(*, replacements: Sequence[Replacement], actor: Any = None) -> list[Installation]:
     """Take out what is installed and put other items there at the same instants; all of it happens or nothing."""
-    with all_or_nothing():
+    with all_or_nothing(actor):
         removals = [Removal(asset=one.asset, at=one.at, reason=one.reason) for one in replacements]
         found = _open_installations(removals)
         hold_rows(Item, [*(row.item_id for row in found), *(one.item.pk for one in replacements)])
         end_installations(found, [(removal.at, removal.reason) for removal in removals])
         wishes = [NewInstallation(asset=one.asset, item=one.item, start=one.at) for one in replacements]
-        return install_items(installations=wishes)
+        return install_items(installations=wishes, actor=actor)
 
 
 def end_installations(rows: Sequence[Installation], ends: Sequence[tuple[datetime, str]]) -> list[Installation]:

@@ -23,6 +23,7 @@ from assets.models import (
     SensorTemplate,
 )
 from assets.models.sensor import Measured
+from assets.permissions import require_rows
 from assets.selectors import declared_by_designs, declared_by_types
 from assets.services._bulk import insert_rows, update_rows
 from assets.services._checks import check_fields
@@ -43,7 +44,7 @@ Record = TypeVar(
 )
 
 
-def create_records(*, records: Sequence[Record]) -> list[Record]:
+def create_records(*, records: Sequence[Record], actor: Any = None) -> list[Record]:
     """Write unsaved rows of one table in their order and return them with their ids.
 
     A row may refer to one before it: a type to its parent type. Raises AlreadyExists for a name or key that is taken,
@@ -51,45 +52,49 @@ def create_records(*, records: Sequence[Record]) -> list[Record]:
     """
     if not records:
         return []
-    with all_or_nothing():
+    with all_or_nothing(actor):
         _check(records)
+        require_rows(actor, records)
         created = insert_rows(records)
         _tell_of_new(created)
     return created
 
 
-def change_records(*, records: Sequence[Record], fields: Sequence[str] | None = None) -> list[Record]:
+def change_records(
+    *, records: Sequence[Record], fields: Sequence[str] | None = None, actor: Any = None
+) -> list[Record]:
     """Write the named fields, or all that may change, of saved rows of one table; returns them."""
     if not records:
         return []
-    with all_or_nothing():
+    with all_or_nothing(actor):
         _check(records)
+        require_rows(actor, records)
         update_rows(records, fields or _changeable(type(records[0])))
     return list(records)
 
 
-def save_record(*, record: Record) -> Record:
+def save_record(*, record: Record, actor: Any = None) -> Record:
     """Create or change one row; returns it."""
     write = create_records if record.pk is None else change_records
-    return write(records=[record])[0]
+    return write(records=[record], actor=actor)[0]
 
 
-def create_sensors(*, sensors: Sequence[Sensor]) -> list[Sensor]:
+def create_sensors(*, sensors: Sequence[Sensor], actor: Any = None) -> list[Sensor]:
     """Write unsaved sensors and return them with their ids; raises AlreadyExists for a name taken at its asset."""
-    return create_records(records=sensors)
+    return create_records(records=sensors, actor=actor)
 
 
-def create_items(*, items: Sequence[Item]) -> list[Item]:
+def create_items(*, items: Sequence[Item], actor: Any = None) -> list[Item]:
     """Write unsaved items and return them with their ids; raises AlreadyExists for a taken serial number."""
-    return create_records(records=items)
+    return create_records(records=items, actor=actor)
 
 
-def record_events(*, events: Sequence[MaintenanceEvent]) -> list[MaintenanceEvent]:
+def record_events(*, events: Sequence[MaintenanceEvent], actor: Any = None) -> list[MaintenanceEvent]:
     """Write unsaved events and return them with their ids; raises InvalidValue for a code that is not declared."""
-    return create_records(records=events)
+    return create_records(records=events, actor=actor)
 
 
-def equip_assets(*, assets: Sequence[Asset]) -> list[Sensor]:
+def equip_assets(*, assets: Sequence[Asset], actor: Any = None) -> list[Sensor]:
     """Create the sensors that types and designs of the assets want and that are missing there; returns the new ones."""
     by_type = declared_by_types(SensorTemplate, {asset.type_id for asset in assets if asset.type_id})
     by_design = declared_by_designs(SensorTemplate, {asset.design_id for asset in assets if asset.design_id})
@@ -99,7 +104,7 @@ def equip_assets(*, assets: Sequence[Asset]) -> list[Sensor]:
         wanted = [*by_type.get(asset.type_id or 0, ()), *by_design.get(asset.design_id or 0, ())]
         named = {template.name: template for template in wanted}
         fresh += [_sensor(asset, one) for name, one in named.items() if (asset.pk, name) not in there]
-    return create_sensors(sensors=fresh)
+    return create_sensors(sensors=fresh, actor=actor)
 
 
 def _sensor(asset: Asset, template: SensorTemplate) -> Sensor:
@@ -107,12 +112,12 @@ def _sensor(asset: Asset, template: SensorTemplate) -> Sensor:
     return Sensor(asset=asset, name=template.name, **shared)
 
 
-def revise_design(*, design: Design, revision: str) -> Design:
+def revise_design(*, design: Design, revision: str, actor: Any = None) -> Design:
     """A new revision, which starts as a copy of `design` and of all it declares; raises AlreadyExists when taken."""
-    with all_or_nothing():
+    with all_or_nothing(actor):
         fresh = Design.objects.get(pk=design.pk)
         fresh.pk, fresh.revision, fresh.based_on = None, revision, design
-        create_records(records=[fresh])
+        create_records(records=[fresh], actor=actor)
         for model in (ParameterDefinition, SensorTemplate, FailureCode):
             rows = list(model._default_manager.filter(design=design))
             for row in rows:

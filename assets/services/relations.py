@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import IntegrityError
 
 from assets.exceptions import AlreadyExists, AssetsError, InvalidValue
 from assets.models import SYMMETRIC, Asset, AssetStatus, Relation
+from assets.permissions import Action, require
 from assets.services._bulk import insert_rows, update_rows
 from assets.services._checks import check_fields
 from assets.services._locks import hold_rows
@@ -29,7 +31,7 @@ class NewRelation:
     note: str = ""
 
 
-def relate_assets(*, relations: Sequence[NewRelation]) -> list[Relation]:
+def relate_assets(*, relations: Sequence[NewRelation], actor: Any = None) -> list[Relation]:
     """Write relations and return them in the same order; one that is the same both ways starts at the smaller id.
 
     Raises AlreadyExists for what is already said of a part of the period, InvalidValue for a relation of an asset with
@@ -38,10 +40,11 @@ def relate_assets(*, relations: Sequence[NewRelation]) -> list[Relation]:
     check_periods((wish.start, wish.end) for wish in relations)
     rows = [_unsaved(index, wish) for index, wish in enumerate(relations)]
     try:
-        with all_or_nothing():
+        with all_or_nothing(actor):
             check_fields(rows)
             # Else two who say the same meet at the exclusion constraint, which ends in a deadlock.
             hold_rows(Asset, [key for row in rows for key in (row.source_id, row.target_id)])
+            require(actor, Action.CHANGE, (key for row in rows for key in (row.source_id, row.target_id)))
             _check_in_use(rows)
             return insert_rows(rows)
     except AssetsError as error:
@@ -53,12 +56,13 @@ def relate_assets(*, relations: Sequence[NewRelation]) -> list[Relation]:
         raise
 
 
-def end_relations(*, relations: Sequence[Relation], at: datetime) -> list[Relation]:
+def end_relations(*, relations: Sequence[Relation], at: datetime, actor: Any = None) -> list[Relation]:
     """End relations that are open since before `at`; raises InvalidValue for one that is not."""
     check_periods((at, None) for _ in relations[:1])
-    with all_or_nothing():
+    with all_or_nothing(actor):
         hold_rows(Relation, (row.pk for row in relations))
         fresh = Relation.objects.in_bulk([row.pk for row in relations])
+        require(actor, Action.CHANGE, (key for row in fresh.values() for key in (row.source_id, row.target_id)))
         for index, row in enumerate(relations):
             stands = fresh.get(row.pk)
             if stands is None or stands.period.upper is not None or stands.period.lower >= at:

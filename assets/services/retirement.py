@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Q
 
 from assets import signals
 from assets.exceptions import InvalidValue
 from assets.models import Asset, AssetStatus, Installation, Item, Relation
+from assets.permissions import Action, require, require_rows
 from assets.services._bulk import update_rows
 from assets.services._checks import check_fields
 from assets.services._locks import hold_rows, lock_trees
@@ -18,17 +20,18 @@ from assets.services._rules import all_or_nothing, tell
 from assets.services.placement import end_installations
 
 
-def retire_assets(*, assets: Sequence[Asset], at: datetime, reason: str = "retired") -> list[Asset]:
+def retire_assets(*, assets: Sequence[Asset], at: datetime, reason: str = "retired", actor: Any = None) -> list[Asset]:
     """Retire assets with everything below them at `at`; returns all that was in use until then, by id.
 
     Items that are installed are removed and relations end at the same instant. Raises InvalidValue when one of them
     began only after it.
     """
     check_periods([(at, None)])
-    with all_or_nothing():
+    with all_or_nothing(actor):
         keys = [asset.pk for asset in assets]
         # Alone with the trees, so that nothing new comes to stand below.
         lock_trees(keys, shared=False)
+        require(actor, Action.CHANGE, keys)
         subtree = Asset.objects.subtree_of(keys).order_by("pk")
         used = list(subtree.exclude(status=AssetStatus.RETIRED).select_for_update(no_key=True))
         below = [asset.pk for asset in used]
@@ -41,15 +44,16 @@ def retire_assets(*, assets: Sequence[Asset], at: datetime, reason: str = "retir
     return used
 
 
-def retire_items(*, items: Sequence[Item], at: datetime, reason: str) -> list[Item]:
+def retire_items(*, items: Sequence[Item], at: datetime, reason: str, actor: Any = None) -> list[Item]:
     """Retire items at `at`; where one is installed it is removed. Raises InvalidValue when it came in only after."""
     check_periods([(at, None)])
-    with all_or_nothing():
+    with all_or_nothing(actor):
         keys = [item.pk for item in items]
         # Assets before items, as everywhere; where an item sits is read again once both are held.
         placed = Installation.objects.filter(item__in=keys, period__upper_inf=True)
         hold_rows(Asset, placed.values_list("asset_id", flat=True))
         hold_rows(Item, keys)
+        require_rows(actor, items)
         _remove(placed.all(), at, reason)
         for item in items:
             item.retired_at, item.retirement_reason = at, reason
