@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db import transaction
 
-from assets.models import Asset, AssetType, Design, FailureCode, Installation, Item, Level, MaintenanceEvent, Sensor
+from assets.models import Asset, AssetType, Design, Installation, Item, Level, MaintenanceEvent, Sensor
 from assets.services import (
     NewAsset,
     NewInstallation,
@@ -21,11 +21,13 @@ from assets.services import (
     create_assets,
     create_items,
     create_sensors,
+    equip_assets,
     install_items,
     record_events,
     remove_item,
     save_record,
 )
+from config.demo.declarations import GROUPS, ISO14224, connect, declare_design, declare_modes, declare_types, parent_of
 from config.demo.history import HISTORY_DAYS, READINGS_A_DAY, SEED, instant
 from config.demo.plant import FAMILIES, LAYOUT, PLANT_NAME, PLANT_TAG, POSITIONS, PRODUCTS, TRAINS, Family, SensorPlace
 from config.demo.simulation import Happening, Simulation, Stint, item_build
@@ -57,11 +59,17 @@ def register_plant(*, simulation: Simulation, origin: datetime, seed: int = SEED
     """Create structure, sensors, items and events of the history in one transaction."""
     with transaction.atomic():
         types, designs = _types(), {}
+        declare_types(types)
         for family in FAMILIES.values():
             designs[family.code] = _design(family, types[family.type])
         mark = {_MARK: {"origin": origin.isoformat(), "seed": seed, "loaded": False}}
         assets = create_assets(rows=_structure(types, designs, mark))
-        create_sensors(sensors=[_sensor(assets[place.tag], place) for place in LAYOUT.sensors])
+        equipped = equip_assets(assets=[asset for asset in assets.values() if asset.design_id])
+        # The register may have had a design of this code before, with other templates than ours.
+        there = {(sensor.asset_id, sensor.name) for sensor in equipped}
+        places = [place for place in LAYOUT.sensors if (assets[place.tag].pk, place.spec.name) not in there]
+        create_sensors(sensors=[_sensor(assets[place.tag], place) for place in places])
+        connect(assets, instant(origin, -HISTORY_DAYS))
         plant = DemoPlant(assets[PLANT_TAG], origin, seed, loaded=False)
         sync_register(plant=plant, simulation=simulation, day=0.0)
     return plant
@@ -120,12 +128,15 @@ def serial_number(stint: Stint | Happening) -> str:
 
 
 def _types() -> dict[str, AssetType]:
-    names = {"power-plant": "Power plant", "power-train": "Power train", **dict(PRODUCTS.values())}
+    names = {**GROUPS, "power-plant": "Power plant", "power-train": "Power train", **dict(PRODUCTS.values())}
     names["cooling-pump"] = "Cooling pump"
     names |= {family.type: family.type.replace("-", " ").capitalize() for family in FAMILIES.values()}
-    return {
-        code: AssetType.objects.get_or_create(code=code, defaults={"name": name})[0] for code, name in names.items()
-    }
+    types: dict[str, AssetType] = {}
+    for code, name in names.items():
+        above = parent_of(code)
+        values = {"name": name, "iso14224": ISO14224.get(code, ""), "parent": types[above] if above else None}
+        types[code], _ = AssetType.objects.get_or_create(code=code, defaults=values)
+    return types
 
 
 def _design(family: Family, kind: AssetType) -> Design:
@@ -144,8 +155,7 @@ def _design(family: Family, kind: AssetType) -> Design:
             life_unit="d",
         )
     )
-    for mode in family.modes:
-        save_record(record=FailureCode(design=design, code=mode))
+    declare_design(design, family, _INTERVAL)
     return design
 
 
@@ -263,6 +273,10 @@ def _record(plant: DemoPlant, places: dict[str, Asset], due: Sequence[Happening]
         elif over and event.ended_at is None:
             _finish(event, plant, happening, over)
             save_record(record=event)
+    # A plant that was loaded by an earlier release declares no more than the modes of failures.
+    designs = {place.pk: place.design_id for place in places.values()}
+    modes = [(designs[event.asset_id], event.mode) for event in fresh]
+    declare_modes((design, mode) for design, mode in modes if design is not None and mode)
     record_events(events=fresh)
 
 
