@@ -9,6 +9,7 @@ TwinsError
 ├── LakeError                 files of the lake that are missing or not what they should be
 ├── PredictionError
 │   ├── NotEnoughFailures     too few recorded failures to learn from
+│   ├── LeakingInputs         inputs that know the future, by name
 │   ├── ModelRefused          a model worse than a constant, or not the one that was stored
 │   └── PredictionUnavailable the prediction library does not load on this machine
 ├── PolicyError               what planners decided about health does not make sense
@@ -20,6 +21,10 @@ TwinsError
 
 Every message says what is wrong, where, and what to do.
 """
+
+from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class TwinsError(Exception):
@@ -56,6 +61,19 @@ class PredictionError(TwinsError):
 
 class NotEnoughFailures(PredictionError):
     """Too few recorded failures to learn from."""
+
+
+class LeakingInputs(PredictionError):
+    """Inputs know the future: what is learned from them would be a lie."""
+
+    def __init__(self, leaks: Sequence[tuple[str, str]], horizon: float) -> None:
+        self.inputs = [name for name, _ in leaks]
+        self.horizon = horizon
+        told = "; ".join(f"{name}: {why}" for name, why in leaks)
+        super().__init__(
+            f"These inputs know the future, so that no model of them can be trusted ({told}): correct where they come "
+            "from, or list them among the design's ignored inputs."
+        )
 
 
 class ModelRefused(PredictionError):

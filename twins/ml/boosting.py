@@ -2,49 +2,80 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from twins.exceptions import PredictionUnavailable
 from twins.ml.lives import Floats
 
-_TREES = {
-    "tree_method": "hist",
-    "max_bin": 64,
-    "eta": 0.03,
-    "max_depth": 5,
-    "min_child_weight": 20,
-    "subsample": 0.6,
-    "colsample_bytree": 0.6,
-    "reg_lambda": 5,
-}
+Singles = npt.NDArray[np.float32]
+
+_BINS = 64
 _FAILURE = {"objective": "binary:logistic", "eta": 0.06, "max_depth": 3, "base_score": 0.5}
 
 
-def boost(columns: Floats, answers: Floats, *, failure: bool, seed: int, rounds: int) -> bytes:
+@dataclass(frozen=True)
+class Trees:
+    """How trees are grown; the defaults hold for any fleet, tuning may find better ones for a certain fleet."""
+
+    rate: float = 0.03
+    """Share of each tree's answer that is taken."""
+    depth: int = 5
+    leaf: float = 20.0
+    """Fewest rows of a leaf."""
+    rows: float = 0.6
+    """Share of the rows each tree sees."""
+    columns: float = 0.6
+    """Share of the columns each tree sees."""
+    ridge: float = 5.0
+    count: float = 1.0
+    """Number of trees, as a multiple of what the number of rows suggests."""
+
+    def settings(self, rows: int, *, failure: bool) -> dict[str, Any]:
+        """The same in XGBoost's words, for so many rows."""
+        # Small fleets must still be able to split: a leaf needs 20 rows, but never more than a fiftieth of them.
+        chosen: dict[str, Any] = {
+            "tree_method": "hist",
+            "max_bin": _BINS,
+            "eta": self.rate,
+            "max_depth": self.depth,
+            "min_child_weight": min(self.leaf, rows / 50),
+            "subsample": self.rows,
+            "colsample_bytree": self.columns,
+            "reg_lambda": self.ridge,
+            "objective": "reg:squarederror",
+        }
+        return chosen | _FAILURE | {"min_child_weight": min(4.0, rows / 200)} if failure else chosen
+
+
+DEFAULT = Trees()
+
+
+def boost(
+    columns: Floats | Singles, answers: Floats, *, failure: bool, seed: int, rounds: int, trees: Trees = DEFAULT
+) -> bytes:
     """A booster of `answers` [rows] from `columns` [rows, features] as UBJ.
 
     `failure`: answers are 0 or 1 and the booster gives probabilities; else life left by squared error.
     """
     xgboost = _xgboost()
-    data = xgboost.QuantileDMatrix(columns.astype(np.float32), answers, max_bin=_TREES["max_bin"], nthread=1)
-    # Small fleets must still be able to split: a leaf needs 20 rows, but never more than a fiftieth of them.
-    settings = {**_TREES, "min_child_weight": min(20.0, len(answers) / 50), "objective": "reg:squarederror"}
-    if failure:
-        settings |= _FAILURE | {"min_child_weight": min(4.0, len(answers) / 200)}
+    data = xgboost.QuantileDMatrix(columns.astype(np.float32), answers, max_bin=_BINS, nthread=1)
+    settings = trees.settings(len(answers), failure=failure)
     booster = xgboost.train({**settings, "seed": seed, "nthread": 1}, data, rounds)
     return bytes(booster.save_raw("ubj"))
 
 
-def evaluate(booster: bytes, columns: Floats, *, margin: bool = False) -> Floats:
+def evaluate(booster: bytes, columns: Floats | Singles, *, margin: bool = False) -> Floats:
     """[rows] predictions; with `margin`, log-odds of a failure booster."""
     data = _xgboost().DMatrix(columns.astype(np.float32), nthread=1)
     return np.asarray(_load(booster).predict(data, output_margin=margin), np.float64)
 
 
-def contributions(booster: bytes, columns: Floats) -> Floats:
+def contributions(booster: bytes, columns: Floats | Singles) -> Floats:
     """[rows, features + 1] exact TreeSHAP values (Lundberg et al. 2018); the last column is the fleet's mean."""
     data = _xgboost().DMatrix(columns.astype(np.float32), nthread=1)
     return np.asarray(_load(booster).predict(data, pred_contribs=True), np.float64)

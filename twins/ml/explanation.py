@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twins.ml.boosting import contributions
+from twins.ml.boosting import Singles, contributions
 from twins.ml.features import AGE, ALL, fill
 from twins.ml.lives import Floats, Ints
 from twins.ml.model import FleetModel
@@ -35,21 +35,22 @@ def explain(
     rows: Rows,
     newest: Ints,
     *,
-    columns: Floats,
+    columns: Singles,
     owners: list[int],
     normalised: Floats,
 ) -> list[list[Driver]]:
-    """For each row of `newest` the inputs that matter most, the worst first."""
-    values = np.mean([contributions(booster, columns[newest])[:, :-1] for booster in model.life_left], axis=0)
-    recent = window_mean(fill(normalised, model.indices.covariance), rows.first, SMOOTHED)[newest]
+    """For each row of `newest`, whose features are `columns`, the inputs that matter most, the worst first."""
+    values = np.mean([contributions(booster, columns)[:, :-1] for booster in model.life_left], axis=0)
+    recent = window_mean(fill(normalised, model.indices.covariance), rows.first, SMOOTHED, newest)
     points = _by_input(values, owners, recent, model.indices.weights) * 100 / model.horizon
-    names = [*model.columns.measurements, AGE_NAME]
-    return [_worst_first(names, row) for row in points]
+    names = [*model.columns.measurements, AGE_NAME, *model.context.names]
+    return _worst_first(names, points)
 
 
 def _by_input(values: Floats, owners: list[int], recent: Floats, weights: Floats) -> Floats:
-    """[lives, inputs + age] contributions of features [lives, features]."""
+    """[lives, inputs + age + context] contributions of features and context [lives, features + context]."""
     owner = np.array(owners)
+    values, beside = values[:, : len(owner)], values[:, len(owner) :]
     parts = np.abs(recent[:, :, None] * weights[None, :, :])
     shares = parts / np.maximum(parts.sum(axis=1, keepdims=True), 1e-12)
     result = np.zeros((len(values), weights.shape[0] + 1))
@@ -59,10 +60,15 @@ def _by_input(values: Floats, owners: list[int], recent: Floats, weights: Floats
     together = together / np.maximum(together.sum(axis=1, keepdims=True), 1e-12)
     result[:, :-1] += together * values[:, owner == ALL].sum(axis=1, keepdims=True)
     result[:, -1] = values[:, owner == AGE].sum(axis=1)
-    return result
+    return np.column_stack([result, beside])
 
 
-def _worst_first(names: list[str], points: Floats) -> list[Driver]:
-    largest = np.argsort(-np.abs(points), kind="stable")[:_MOST]
-    chosen = [Driver(names[i], round(float(points[i]), 2)) for i in largest]
-    return sorted((driver for driver in chosen if driver.points), key=lambda driver: (driver.points, driver.input))
+def _worst_first(names: list[str], points: Floats) -> list[list[Driver]]:
+    """The largest of each row of `points` [lives, names]."""
+    largest = np.argsort(-np.abs(points), axis=1, kind="stable")[:, :_MOST]
+    chosen = np.round(np.take_along_axis(points, largest, axis=1), 2)
+    drivers = [
+        [Driver(names[i], value) for i, value in zip(which, values, strict=True) if value]
+        for which, values in zip(largest.tolist(), chosen.tolist(), strict=True)
+    ]
+    return [sorted(row, key=lambda driver: (driver.points, driver.input)) for row in drivers]

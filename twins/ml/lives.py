@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from twins.ml.laying import lay
 from twins.ml.readings import Readings
 
 Floats = npt.NDArray[np.float64]
@@ -50,6 +51,10 @@ class Life:
     inputs: tuple[Input, ...]
     usage: int | None = None
     """Sensor whose counter is the age; None: age is days."""
+    attributes: tuple[tuple[str, float | str], ...] = ()
+    """How it was designed and built: name and value."""
+    happened: tuple[tuple[int, str], ...] = ()
+    """What was done to it in this life: time and kind, in order of time."""
 
 
 @dataclass(frozen=True)
@@ -184,6 +189,13 @@ class _Age:
             if self.counter is not None or len(counts) > 1:
                 self.counter = float(zero), float(counts[-1])
 
+    @property
+    def clock(self) -> tuple[Ints, Floats]:
+        """Times and the age after each, which begins with the age before the first; see `lay`."""
+        if self._usage is None:
+            return np.empty(0, np.int64), np.array([self._start], np.float64)
+        return self._times.copy(), self._ages  # a copy, because what may be written is told apart by the compiler
+
     def at(self, times: Ints) -> Floats:
         """Age in life units at these times; before the first count of a life it is 0."""
         if self._usage is None:
@@ -194,23 +206,11 @@ class _Age:
 def _lay(life: Life, start: int, readings: Readings, columns: Columns, age: _Age) -> tuple[Ints, Ints, Floats, Ints]:
     """Numbers of the steps with readings, their newest times, their means, and the newest time of every column."""
     sensors = {item.name: item.sensor for item in life.inputs}
-    read = [readings.between(sensors[name], start, life.end) if name in sensors else None for name in columns.names]
-    steps = [
-        np.ceil(age.at(pair[0]) / columns.step - 1e-6).astype(np.int64) if pair else np.empty(0, np.int64)
-        for pair in read
-    ]
-    bins = np.unique(np.concatenate(steps))
-    values = np.full((len(bins), len(columns.names)), np.nan)
-    newest, time = np.zeros(len(columns.names), np.int64), np.zeros(len(bins), np.int64)
-    for column, (pair, step) in enumerate(zip(read, steps, strict=True)):
-        if pair and len(step):
-            row = np.searchsorted(bins, step)
-            count = np.bincount(row, minlength=len(bins))
-            total = np.bincount(row, pair[1], len(bins))
-            values[:, column] = np.divide(total, count, out=values[:, column], where=count > 0)
-            stamps = np.zeros(len(bins), np.int64)
-            stamps[row] = pair[0]  # times ascend, so the newest of a step stays
-            time, newest[column] = np.maximum(time, stamps), pair[0][-1]
+    bounds = [readings.bounds(sensors[name]) if name in sensors else (0, 0) for name in columns.names]
+    low, high = np.array(bounds, np.int64).T.copy()
+    clock, ages = age.clock
+    laid = lay(readings.time, readings.value, low, high, start, life.end, clock, ages, columns.step)
+    bins, time, values, newest = laid
     return bins, time, values, newest
 
 

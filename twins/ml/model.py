@@ -14,6 +14,7 @@ import numpy as np
 import orjson
 
 from twins.exceptions import ModelRefused
+from twins.ml.context import NOTHING, Context
 from twins.ml.features import Indices
 from twins.ml.lives import Columns, Floats
 from twins.ml.regimes import Normaliser
@@ -52,6 +53,10 @@ class FleetModel:
     normaliser: Normaliser
     indices: Indices
     band: Band
+    context: Context
+    """What is known of lives beside their readings and is used."""
+    reference: Floats
+    """[borders, measurements] of what was learned from, see `drift`; none in models trained before it was kept."""
     life_left: tuple[bytes, ...]
     """Boosters whose mean is life left."""
     failure: tuple[bytes, ...]
@@ -90,12 +95,20 @@ def load_model(content: bytes, *, sha256: str) -> FleetModel:
         horizon=header["horizon"],
         horizons=header["horizons"],
         calibration=header["calibration"],
-        normaliser=_arrays(Normaliser, header["normaliser"]),
+        # Models that were trained before these were kept let everything pass.
+        normaliser=_arrays(Normaliser, _everything_passes(len(columns["measurements"])) | header["normaliser"]),
         indices=_arrays(Indices, header["indices"]),
         band=Band(**header["band"]),
+        # Models that were trained before these were kept have none.
+        context=Context(**header["context"]) if "context" in header else NOTHING,
+        reference=np.array(header.get("reference", []), np.float64),
         life_left=tuple(boosters[:count]),
         failure=tuple(boosters[count:]),
     )
+
+
+def _everything_passes(inputs: int) -> dict[str, Any]:
+    return {"low": [-1e30] * inputs, "high": [1e30] * inputs, "run": [0.0] * inputs}
 
 
 def _plain(value: Any) -> Any:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twins.ml.boosting import evaluate
+from twins.ml.boosting import Singles, evaluate
 from twins.ml.calibration import probability
 from twins.ml.explanation import Driver, explain
-from twins.ml.features import BEGINNING, MEANS
-from twins.ml.lives import Floats, Life, Trace, shorten, stack
+from twins.ml.features import BEGINNING, REACH
+from twins.ml.lives import Bools, Floats, Grid, Life, Trace, shorten, stack
 from twins.ml.model import FleetModel
-from twins.ml.rows import featurise, normalise, pick_rows
+from twins.ml.regimes import MOST_EQUAL
+from twins.ml.rows import featurise, normalise, pick_rows, spoiled
 
 _FRESH_INTERVALS = 3.0
 _FRESH_ROWS = 3
@@ -43,7 +44,7 @@ class Prediction:
 
 def rows_needed(model: FleetModel) -> tuple[int, int]:
     """How many first and last steps of a life's trace its newest prediction looks at; see `shorten`."""
-    return (BEGINNING + 1) * model.joined, (MEANS[-1] + 2) * model.joined
+    return (BEGINNING + 1) * model.joined, (REACH + 2) * model.joined + MOST_EQUAL
 
 
 def predict(model: FleetModel, lives: Sequence[Life], traces: Sequence[Trace], *, now: int) -> list[Prediction | None]:
@@ -62,31 +63,34 @@ def _predict(model: FleetModel, lives: Sequence[Life], traces: Sequence[Trace], 
     grid = stack([shorten(rows, first=first, last=last) for rows in traces])
     rows = pick_rows(grid, model.joined)
     normalised = normalise(grid, rows, model.columns, model.joined, model.normaliser)
-    columns, owners = featurise(grid, rows, normalised, model.indices)
+    bad = _newest_bad(grid, spoiled(grid, model.columns, model.normaliser))
     newest = np.flatnonzero(np.append(np.diff(rows.first) != 0, True))
-    middle = np.mean([evaluate(booster, columns[newest]) for booster in model.life_left], axis=0)
-    middle = np.clip(middle, 0.0, model.horizon)
+    columns, owners = featurise(grid, rows, normalised, model.indices, newest)
+    beside = model.context.of(lives, np.arange(len(lives)), grid.time[rows.picked][newest])
+    asked = np.column_stack([columns, beside]).astype(np.float32)
+    middle = life_left(model, asked)
     low, high = model.band.around(middle, model.horizon)
-    failing = _failing(model, columns[newest])
-    drivers = explain(model, rows, newest, columns=columns, owners=owners, normalised=normalised)
+    chances = failing(model, asked)
+    drivers = explain(model, rows, newest, columns=asked, owners=owners, normalised=normalised)
     return [
         Prediction(
-            health=float(100 * middle[i] / model.horizon * (1 - failing[i, 0])),
+            health=float(100 * middle[i] / model.horizon * (1 - chances[i, 0])),
             life_left=(float(low[i]), float(middle[i]), float(high[i])),
             beyond_horizon=bool(middle[i] >= _BEYOND * model.horizon),
-            probabilities=[(h, float(p)) for h, p in zip(model.horizons, failing[i], strict=True)],
+            probabilities=[(h, float(p)) for h, p in zip(model.horizons, chances[i], strict=True)],
             drivers=drivers[i],
-            coverage=coverage(model, life, rows_, now),
+            coverage=coverage(model, life, rows_, now, bad[i]),
             data_time=int(rows_.newest.max()),
         )
         for i, (life, rows_) in enumerate(zip(lives, traces, strict=True))
     ]
 
 
-def coverage(model: FleetModel, life: Life, rows: Trace, now: int) -> float:
+def coverage(model: FleetModel, life: Life, rows: Trace, now: int, bad: Bools) -> float:
     """Share of the model's inputs with a good reading within three of their intervals.
 
-    An input without a declared interval is compared with its siblings instead of the clock.
+    An input without a declared interval is compared with its siblings instead of the clock. `bad` [measurements] says
+    of which the newest value cannot be believed.
     """
     intervals = {item.name: item.interval for item in life.inputs}
     oldest = _oldest_row(rows, model.joined * _FRESH_ROWS)
@@ -94,18 +98,34 @@ def coverage(model: FleetModel, life: Life, rows: Trace, now: int) -> float:
     for column, name in enumerate(model.columns.names):
         interval, newest = intervals.get(name), int(rows.newest[column])
         since = now - _FRESH_INTERVALS * interval * 1e6 if interval else oldest
-        is_setting = column >= len(model.columns.measurements)
+        is_setting = column >= len(bad)
         # A setting may be told only when it changes: then it is as good as its last value.
-        fresh.append(newest > 0 and (newest >= since or (is_setting and not interval)))
+        good = is_setting or not bad[column]
+        fresh.append(good and newest > 0 and (newest >= since or (is_setting and not interval)))
     return float(np.mean(fresh)) if fresh else 0.0
+
+
+def _newest_bad(grid: Grid, bad: Bools) -> Bools:
+    """[lives, inputs] whether the newest value of each input must not be believed."""
+    known = np.isfinite(grid.values[:, : bad.shape[1]])
+    row = np.where(known, np.arange(len(known))[:, None], -1)
+    starts = np.flatnonzero(np.append(True, np.diff(grid.life) != 0))
+    newest = np.maximum.reduceat(row, starts, axis=0)
+    return (newest >= 0) & np.take_along_axis(bad, np.maximum(newest, 0), axis=0)
 
 
 def _oldest_row(rows: Trace, count: int) -> int:
     return int(rows.time[max(0, len(rows.time) - count)])
 
 
-def _failing(model: FleetModel, columns: Floats) -> Floats:
-    """[lives, horizons] calibrated, and never less likely for a longer horizon."""
+def life_left(model: FleetModel, columns: Singles) -> Floats:
+    """[rows] median life left, at most the horizon."""
+    votes = [evaluate(booster, columns) for booster in model.life_left]
+    return np.clip(np.mean(votes, axis=0), 0.0, model.horizon)
+
+
+def failing(model: FleetModel, columns: Singles) -> Floats:
+    """[rows, horizons] calibrated probabilities of failing, and never less likely for a longer horizon."""
     said = [
         probability(evaluate(booster, columns, margin=True), calibration)
         for booster, calibration in zip(model.failure, model.calibration, strict=True)

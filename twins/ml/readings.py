@@ -24,14 +24,20 @@ class Readings:
         good = np.isfinite(value) & (quality >= 0) & (quality < _UNCERTAIN)
         if not good.all():
             sensor, time, value = sensor[good], time[good], value[good]
-        self._time, self._value = time, value
+        # Told apart by the compiler, so always the same.
+        time.flags.writeable = value.flags.writeable = False
+        self.time, self.value = time, value
         keys, starts = np.unique(sensor, return_index=True)
         ends = np.append(starts[1:], len(sensor))
         self._bounds = {int(k): (int(a), int(b)) for k, a, b in zip(keys, starts, ends, strict=True)}
 
     def between(self, sensor: int, start: int, end: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         """Times (microseconds) and values of one sensor in [start, end]."""
-        low, high = self._bounds.get(sensor, (0, 0))
-        times = self._time[low:high]
+        low, high = self.bounds(sensor)
+        times = self.time[low:high]
         a, b = np.searchsorted(times, start, "left"), np.searchsorted(times, end, "right")
-        return times[a:b], self._value[low + a : low + b]
+        return times[a:b], self.value[low + a : low + b]
+
+    def bounds(self, sensor: int) -> tuple[int, int]:
+        """Where the readings of one sensor begin and end in `time` and `value`, which are in order of time."""
+        return self._bounds.get(sensor, (0, 0))

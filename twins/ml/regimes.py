@@ -11,7 +11,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from twins.ml.lives import Floats, Ints
+from twins.ml.compiled import compiled
+from twins.ml.lives import Bools, Floats, Ints
 
 _GAP = 0.06
 """Smallest empty part of a setting's range that separates two regimes."""
@@ -20,6 +21,9 @@ _SMALLEST = 0.01
 _RIDGE = 0.001
 _NEVER = 1e30
 """Scatter of what never changes: it then says nothing."""
+_BEYOND = 3.0
+MOST_EQUAL, _FEWEST_EQUAL = 40, 4
+"""Equal values in a row that are never needed, and always, to call a sensor frozen."""
 _LIMIT = 12.0
 """Standard deviations beyond which a value says no more than that it is far out."""
 
@@ -40,6 +44,11 @@ class Normaliser:
     """[regimes, 1 + 2 settings, inputs] of 1, setting and squared setting, standardised."""
     scatter: Floats
     """[regimes, inputs]"""
+    low: Floats
+    """[inputs] below this a value is no reading of the input, but of another unit or of a broken sensor."""
+    high: Floats
+    run: Floats
+    """[inputs] so many equal values in a row are a frozen sensor; 0: standing still is usual."""
 
     def regime(self, settings: Floats) -> Ints:
         """[rows] index of the nearest known regime; an unknown setting counts as its lowest place."""
@@ -57,9 +66,19 @@ class Normaliser:
             result[rows] = (values[rows] - usual) / self.scatter[index]
         return np.clip(result, -_LIMIT, _LIMIT)
 
+    def spoiled(self, values: Floats, first: Ints) -> Bools:
+        """[rows, inputs] whether a value cannot be a reading of its input, or has stood still for too long.
 
-def fit_normaliser(values: Floats, settings: Floats) -> Normaliser:
-    """Find the regimes of `settings` [rows, settings] and what is usual for `values` [rows, inputs] in each."""
+        `first` [rows] is the first row of the same life; only the past is looked at.
+        """
+        return np.asarray(_spoiled(values, first, self.low, self.high, self.run))
+
+
+def fit_normaliser(values: Floats, settings: Floats, repeats: Floats) -> Normaliser:
+    """Find the regimes of `settings` [rows, settings] and what is usual for `values` [rows, inputs] in each.
+
+    `repeats` [inputs] is the share of values that are equal to the one before.
+    """
     borders = [_borders(column) for column in settings.T]
     places = _places(settings, borders)
     codes, count = np.unique(places, axis=0, return_counts=True)
@@ -68,7 +87,51 @@ def fit_normaliser(values: Floats, settings: Floats) -> Normaliser:
     regime = np.argmin(distance, axis=1)
     fits = [_fit(values[regime == i], settings[regime == i]) for i in range(len(codes))]
     centres, scales, weights, scatter = (np.stack(column) for column in zip(*fits, strict=True))
-    return Normaliser(borders, codes.tolist(), centres, scales, weights, scatter)
+    low, high = _range(values)
+    return Normaliser(borders, codes.tolist(), centres, scales, weights, scatter, low, high, _longest_run(repeats))
+
+
+def repeats_of(values: Floats, first: Ints) -> Floats:
+    """[inputs] share of values that are equal to the one before in the same life."""
+    same = (np.diff(first) == 0)[:, None]
+    pairs = same & np.isfinite(values[1:]) & np.isfinite(values[:-1])
+    return (pairs & (values[1:] == values[:-1])).sum(axis=0) / np.maximum(pairs.sum(axis=0), 1)
+
+
+def _range(values: Floats) -> tuple[Floats, Floats]:
+    """How far values may reach: as far beyond what was seen as three times the width of what was seen."""
+    known = np.isfinite(values)
+    low = np.where(known, values, np.inf).min(axis=0)
+    high = np.where(known, values, -np.inf).max(axis=0)
+    seen = low <= high
+    width = np.where(seen, high - low, 0.0)
+    # What hardly changed while learning says nothing about how far it may go.
+    free = ~seen | (width <= 1e-9 * (1 + np.abs(np.where(seen, high, 0.0))))
+    return np.where(free, -_NEVER, low - _BEYOND * width), np.where(free, _NEVER, high + _BEYOND * width)
+
+
+def _longest_run(repeats: Floats) -> Floats:
+    """Equal values in a row that chance would bring once in a million."""
+    rare = np.log(1e-6) / np.log(np.clip(repeats, 1e-3, 1 - 1e-9))
+    return np.where(rare <= MOST_EQUAL, np.maximum(np.ceil(rare), _FEWEST_EQUAL), 0.0)
+
+
+@compiled
+def _spoiled(values, first, low, high, run):  # type: ignore[no-untyped-def]
+    result = np.zeros(values.shape, np.bool_)
+    for column in range(values.shape[1]):
+        equal, last = 0, np.nan
+        for row in range(len(first)):
+            if row == first[row]:
+                equal, last = 0, np.nan
+            value = values[row, column]
+            if not np.isnan(value):
+                equal = equal + 1 if value == last else 1
+                last = value
+                result[row, column] = (
+                    value < low[column] or value > high[column] or (run[column] > 0 and equal >= run[column])
+                )
+    return result
 
 
 def _borders(column: Floats) -> list[float]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from twins.ml.features import Indices, features
-from twins.ml.lives import Columns, Floats, Grid, Ints
+from twins.ml.lives import Bools, Columns, Floats, Grid, Ints
 from twins.ml.regimes import Normaliser
 from twins.ml.windows import window_mean
 
@@ -34,12 +34,23 @@ def pick_rows(grid: Grid, joined: int) -> Rows:
 
 
 def normalise(grid: Grid, rows: Rows, columns: Columns, joined: int, normaliser: Normaliser) -> Floats:
-    """[rows, measurements] distance from what is usual, judged at every step and then joined."""
+    """[rows, measurements] distance from what is usual, judged at every step and then joined.
+
+    What cannot be a reading of its input, or has stood still for too long, counts as missing.
+    """
     count = len(columns.measurements)
-    usual = normaliser.apply(grid.values[:, :count], grid.values[:, count:])
+    values = np.where(spoiled(grid, columns, normaliser), np.nan, grid.values[:, :count])
+    usual = normaliser.apply(values, grid.values[:, count:])
     return usual[rows.picked] if joined == 1 else window_mean(usual, grid.first, joined)[rows.picked]
 
 
-def featurise(grid: Grid, rows: Rows, normalised: Floats, indices: Indices) -> tuple[Floats, list[int]]:
-    """[rows, features] and the owner of each, see `features`."""
-    return features(indices.of(normalised), rows.first, grid.age[rows.picked], indices.failing)
+def spoiled(grid: Grid, columns: Columns, normaliser: Normaliser) -> Bools:
+    """[steps, measurements] what is there but must not be believed."""
+    return normaliser.spoiled(np.ascontiguousarray(grid.values[:, : len(columns.measurements)]), grid.first)
+
+
+def featurise(
+    grid: Grid, rows: Rows, normalised: Floats, indices: Indices, asked: Ints | None = None
+) -> tuple[Floats, list[int]]:
+    """Features at the rows `asked` (None: at all) and the owner of each, see `features`."""
+    return features(indices.of(normalised), rows.first, grid.age[rows.picked], indices.failing, asked)

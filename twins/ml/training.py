@@ -3,38 +3,43 @@
 Life left is boosted squared error capped at the planning horizon; its interval is conformal: what the errors on
 unseen items were at the same predicted level (Papadopoulos et al. 2002, in bins). Failure within a horizon is a
 boosted probability, recalibrated on unseen items (Platt 1999). Lives that did not end by failure count where what is
-asked is known: they teach that they survived.
+asked is known: they teach that they survived. What is known of a life beside its readings teaches too where that made
+the errors on unseen items smaller.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
-from twins.exceptions import NotEnoughFailures
-from twins.ml.boosting import boost, evaluate
+from twins.exceptions import LeakingInputs
+from twins.ml.boosting import DEFAULT, Singles, Trees, boost, evaluate
 from twins.ml.calibration import fit_band, fit_log_odds, probability
+from twins.ml.context import NOTHING
+from twins.ml.drift import fit_reference
 from twins.ml.features import Indices, fit_indices
-from twins.ml.lives import Bools, Columns, Floats, Grid, Ints, Life, choose_step, stack, trace
+from twins.ml.leakage import find_leaks
+from twins.ml.lives import Bools, Floats, Ints, Life
 from twins.ml.model import FleetModel
 from twins.ml.readings import Readings
-from twins.ml.regimes import Normaliser, fit_normaliser
-from twins.ml.rows import Rows, featurise, normalise, pick_rows
+from twins.ml.regimes import Normaliser, fit_normaliser, repeats_of
+from twins.ml.rows import featurise, normalise
+from twins.ml.task import Task, make_folds, make_task
+from twins.ml.tuning import tune
 
 FEWEST_FAILURES = 5
-_FOLDS = 5
-_HORIZONS = (0.1, 0.25, 0.5)
-"""Horizons of the failure probabilities as shares of the planning horizon."""
-_SHARE_OF_LIFE = 0.65
 _THINNED = 10
 """Of the rows beyond the horizon, which all have the same answer, one of so many is kept."""
 _FEWEST_ROUNDS, _MOST_ROUNDS, _ROWS_A_ROUND = 100, 300, 25
 _BETTER = 0.97
 """Share of a constant's error that a model must stay below; chance alone brings noise a little under it."""
+_HELPS = 0.99
+"""Share of the error without it that what stands beside the readings must bring it to, before it is used."""
 _NORMALISER_ROWS = 60_000
 
 
@@ -45,6 +50,8 @@ class Proof:
     life: Ints
     """[rows] index of the life."""
     age: Floats
+    time: Ints
+    """[rows] microseconds since 1970."""
     left: Floats
     """[rows] true life left, or what was survived where not exact."""
     exact: Bools
@@ -64,41 +71,35 @@ class Training:
     proof: Proof
     data_hash: str
     refusal: str
+    trees: Trees = DEFAULT
 
 
 @dataclass(frozen=True)
-class _Task:
-    """Rows of all lives and what is asked of them."""
+class _Recipe:
+    """What is decided by cross-validation before the models are fitted."""
 
-    grid: Grid
-    rows: Rows
-    columns: Columns
-    joined: int
-    horizon: float
-    group: Ints
-    left: Floats
-    exact: Bools
+    trees: Trees
+    beside: bool
+    """Whether the context is used."""
 
-    @property
-    def known(self) -> Bools:
-        """Whether life left, capped at the horizon, is known."""
-        return self.exact | (self.left >= self.horizon)
+
+@dataclass(frozen=True)
+class _Prepared:
+    """What is usual and the fused indices, learned from some rows, and the columns of all rows by them."""
+
+    normaliser: Normaliser
+    indices: Indices
+    columns: Singles
+    """[rows, features]; the context is not among them."""
 
 
 @dataclass(frozen=True)
 class _Fit:
-    normaliser: Normaliser
-    indices: Indices
+    prepared: _Prepared
+    columns: Singles
+    """[rows, features and context]"""
     life_left: tuple[bytes, ...]
     failure: tuple[bytes, ...]
-    columns: Floats
-    """[rows, features] of all rows, not only those it was fitted on."""
-
-
-def suggest_horizon(lives: Sequence[float]) -> float:
-    """A planning horizon for a design whose failed lives lasted so long: about two thirds, two digits."""
-    value = _SHARE_OF_LIFE * float(np.median(lives))
-    return float(f"{value:.1e}")
 
 
 def train(
@@ -109,191 +110,188 @@ def train(
     seed: int,
     threads: int = 2,
     fewest_failures: int = FEWEST_FAILURES,
+    horizons: Sequence[float] | None = None,
+    ignored: Sequence[str] = (),
+    trials: int = 0,
+    trees: Trees = DEFAULT,
 ) -> Training:
-    """Learn and prove a model; raises NotEnoughFailures. A refused model is returned with its reason."""
-    task = _task(lives, readings, horizon, fewest_failures)
-    fold = _folds(task, seed)
-    life_left, odds = np.empty(len(fold)), np.empty((len(fold), len(_HORIZONS)))
+    """Learn and prove a model; a refused one is returned with its reason.
+
+    `horizons` are those of the failure probabilities, in life units; `ignored` names inputs that must not teach;
+    `trials` is the budget of a search for better trees than `trees`. Raises NotEnoughFailures, and LeakingInputs
+    where an input knows the future.
+    """
+    task = make_task(
+        lives, readings, horizon=horizon, horizons=horizons, ignored=ignored, fewest_failures=fewest_failures
+    )
+    if leaks := find_leaks(task):
+        raise LeakingInputs([(leak.input, leak.why) for leak in leaks], task.horizon)
+    fold = make_folds(task, seed)
+    life_left, odds = np.empty(len(fold)), np.empty((len(fold), len(task.horizons)))
     # Every fit has one thread and the fits run side by side: nobody waits at a barrier on a busy machine, and the
     # bytes do not depend on the number of threads.
-    with ThreadPoolExecutor(threads) as pool:
-        whole = pool.submit(_fit, task, np.ones(len(fold), bool), seed)
-        for unseen, left, log_odds in pool.map(lambda number: _prove(task, fold == number, seed), np.unique(fold)):
+    with _workers(threads) as pool:
+        recipe = _choose(task, fold, pool, seed=seed, recipe=_Recipe(trees, beside=False), trials=trials)
+        whole = pool.submit(_fit, task, np.ones(len(fold), bool), seed, recipe)
+        for unseen, left, log_odds in pool.map(partial(_prove, task, fold, seed, recipe), np.unique(fold)):
             life_left[unseen], odds[unseen] = left, log_odds
         fit = whole.result()
-    known = task.known
-    answers = np.minimum(task.left, task.horizon)
-    band = fit_band(life_left[known], answers[known], task.grid.life[task.rows.picked][known], task.horizon)
-    horizons = [share * task.horizon for share in _HORIZONS]
+    known, answers = task.known, task.answers
     calibration = []
-    for column, within in enumerate(horizons):
-        asked = task.exact | (task.left >= within)
+    for column, within in enumerate(task.horizons):
+        asked = task.asked(within)
         calibration.append(fit_log_odds(odds[asked, column], (task.left <= within)[asked]))
     model = FleetModel(
         columns=task.columns,
         joined=task.joined,
         horizon=task.horizon,
-        horizons=horizons,
+        horizons=list(task.horizons),
         calibration=calibration,
-        normaliser=fit.normaliser,
-        indices=fit.indices,
-        band=band,
+        normaliser=fit.prepared.normaliser,
+        indices=fit.prepared.indices,
+        band=fit_band(life_left[known], answers[known], task.life[known], task.horizon),
+        context=task.context if recipe.beside else NOTHING,
+        reference=fit_reference(normalise(task.grid, task.rows, task.columns, task.joined, fit.prepared.normaliser)),
         life_left=fit.life_left,
         failure=fit.failure,
     )
-    low, high = _held_out_band(task, life_left, answers, fold)
-    proof = Proof(
-        life=task.grid.life[task.rows.picked],
-        age=task.grid.age[task.rows.picked],
-        left=task.left,
-        exact=task.exact,
-        predicted=life_left,
-        low=low,
-        high=high,
-    )
+    low, high = _held_out_band(task, life_left, fold)
+    proof = Proof(task.life, task.age, task.time, task.left, task.exact, life_left, low, high)
     metrics = _metrics(task, proof, odds, model, fold)
-    return Training(model, metrics, proof, _data_hash(task), _refusal(metrics))
+    return Training(model, metrics, proof, task.data_hash(), _refusal(metrics), recipe.trees)
 
 
-def _task(lives: Sequence[Life], readings: Readings, horizon: float | None, fewest_failures: int) -> _Task:
-    measurements, settings = _names(lives, "measurement"), _names(lives, "setting")
-    step, joined = choose_step(lives, readings)
-    columns = Columns(measurements, settings, step)
-    traced = [(life, trace(life, readings, columns)) for life in lives]
-    traced = [(life, rows) for life, rows in traced if len(rows.bins)]
-    failures = sum(life.failed for life, _ in traced)
-    if failures < fewest_failures or not measurements:
-        raise NotEnoughFailures(
-            f"{failures} recorded failures with readings are too few to learn from ({fewest_failures} are needed): "
-            "the ageing curve speaks until more are recorded."
-        )
-    grid = stack([rows for _, rows in traced])
-    varying = _varying(grid.values[:, : len(measurements)])
-    keep = np.append(varying, np.ones(len(settings), bool))
-    columns = Columns(tuple(n for n, v in zip(measurements, varying, strict=True) if v), settings, step)
-    grid = Grid(grid.life, grid.first, grid.bins, grid.age, grid.time, grid.values[:, keep])
-    rows = pick_rows(grid, joined)
-    reached = np.array([rows.reached for _, rows in traced])
-    failed = np.array([life.failed for life, _ in traced])
-    life = grid.life[rows.picked]
-    return _Task(
-        grid=grid,
-        rows=rows,
-        columns=columns,
-        joined=joined,
-        horizon=horizon or suggest_horizon(reached[failed].tolist()),
-        group=np.array([life.group for life, _ in traced])[life],
-        left=reached[life] - grid.age[rows.picked],
-        exact=failed[life],
-    )
+@contextmanager
+def _workers(threads: int) -> Iterator[Executor]:
+    pool = ThreadPoolExecutor(threads)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def _names(lives: Sequence[Life], role: str) -> tuple[str, ...]:
-    """Inputs that at least half of the lives have."""
-    counts: dict[str, int] = {}
-    for life in lives:
-        for item in life.inputs:
-            if item.role == role:
-                counts[item.name] = counts.get(item.name, 0) + 1
-    return tuple(sorted(name for name, count in counts.items() if 2 * count >= len(lives)))
+def _choose(task: Task, fold: Ints, pool: Executor, *, seed: int, recipe: _Recipe, trials: int) -> _Recipe:
+    """Decide by the error on unseen items whether the context helps, and for `trials` which trees are better."""
+    if not trials and not task.context.names:
+        return recipe
+    numbers = np.unique(fold)
+    prepared = list(pool.map(lambda number: _prepare(task, fold != number), numbers))
+
+    def error(recipe: _Recipe) -> float:
+        votes = np.empty(len(fold))
+
+        def vote(number: int) -> None:
+            columns = _columns(task, prepared[number], recipe)
+            taught, unseen = fold != numbers[number], fold == numbers[number]
+            booster = _life_left(task, columns, taught, seed, recipe.trees)
+            votes[unseen] = np.clip(evaluate(booster, columns[unseen]), 0.0, task.horizon)
+
+        list(pool.map(vote, range(len(numbers))))
+        return float(np.sqrt(np.mean((votes - task.answers)[task.known] ** 2)))
+
+    if task.context.names:
+        beside = replace(recipe, beside=True)
+        recipe = beside if error(beside) < _HELPS * error(recipe) else recipe
+    return replace(recipe, trees=tune(lambda trees: error(replace(recipe, trees=trees)), recipe.trees, trials, seed))
 
 
-def _varying(values: Floats) -> Bools:
-    """Inputs that are not constant over the whole fleet."""
-    known = np.isfinite(values)
-    low = np.where(known, values, np.inf).min(axis=0)
-    high = np.where(known, values, -np.inf).max(axis=0)
-    return (high - low) > 1e-9 * (1 + np.abs(high))
-
-
-def _folds(task: _Task, seed: int) -> Ints:
-    """[rows] fold of every row: items that failed are spread evenly, then the others."""
-    groups, which = np.unique(task.group, return_inverse=True)
-    failed = np.zeros(len(groups), bool)
-    failed[which[task.exact]] = True
-    # The failed are dealt first, so that folds stay what they were when running items join the fleet.
-    dice = np.random.default_rng(seed)
-    order = np.concatenate([dice.permutation(np.flatnonzero(kind)) for kind in (failed, ~failed)])
-    fold = np.empty(len(groups), np.int64)
-    fold[order] = np.arange(len(groups)) % min(_FOLDS, int(failed.sum()))
-    return fold[which]
-
-
-def _prove(task: _Task, unseen: Bools, seed: int) -> tuple[Bools, Floats, Floats]:
-    """What a model taught without the `unseen` rows says of them: life left and log-odds of failure."""
-    fit = _fit(task, ~unseen, seed)
+def _prove(task: Task, fold: Ints, seed: int, recipe: _Recipe, number: int) -> tuple[Bools, Floats, Floats]:
+    """What a model taught without the fold `number` says of it: life left and log-odds of failure."""
+    unseen = fold == number
+    fit = _fit(task, ~unseen, seed, recipe)
     votes = [evaluate(booster, fit.columns[unseen]) for booster in fit.life_left]
     odds = [evaluate(booster, fit.columns[unseen], margin=True) for booster in fit.failure]
     return unseen, np.clip(np.mean(votes, axis=0), 0.0, task.horizon), np.column_stack(odds)
 
 
-def _held_out_band(task: _Task, predicted: Floats, answers: Floats, fold: Ints) -> tuple[Floats, Floats]:
-    """[rows] p10 and p90 by intervals that are as wide as the errors on other items, so that coverage is measured."""
-    life, known = task.grid.life[task.rows.picked], task.known
-    low, high = np.empty(len(fold)), np.empty(len(fold))
-    for number in np.unique(fold):
-        here, others = fold == number, known & (fold != number)
-        band = fit_band(predicted[others], answers[others], life[others], task.horizon)
-        low[here], high[here] = band.around(predicted[here], task.horizon)
-    return low, high
-
-
-def _fit(task: _Task, taught: Bools, seed: int) -> _Fit:
+def _prepare(task: Task, taught: Bools) -> _Prepared:
     """Everything that is learned is learned from the rows `taught` alone."""
     count = len(task.columns.measurements)
     steps = np.flatnonzero(_spread(taught, task))
+    repeats = repeats_of(task.grid.values[steps, :count], task.grid.life[steps])
     steps = steps[:: max(1, len(steps) // _NORMALISER_ROWS)]
-    normaliser = fit_normaliser(task.grid.values[steps, :count], task.grid.values[steps, count:])
+    normaliser = fit_normaliser(task.grid.values[steps, :count], task.grid.values[steps, count:], repeats)
     normalised = normalise(task.grid, task.rows, task.columns, task.joined, normaliser)
     learned = np.flatnonzero(taught)
     first = np.searchsorted(learned, task.rows.first[learned])
-    answers = np.minimum(task.left, task.horizon)
-    indices = fit_indices(normalised[learned], first, answers[learned], task.exact[learned])
+    indices = fit_indices(normalised[learned], first, task.answers[learned], task.exact[learned])
     columns, _ = featurise(task.grid, task.rows, normalised, indices)
+    return _Prepared(normaliser, indices, columns.astype(np.float32))
+
+
+def _columns(task: Task, prepared: _Prepared, recipe: _Recipe) -> Singles:
+    if not recipe.beside:
+        return prepared.columns
+    return np.column_stack([prepared.columns, task.beside.astype(np.float32)])
+
+
+def _fit(task: Task, taught: Bools, seed: int, recipe: _Recipe) -> _Fit:
+    prepared = _prepare(task, taught)
+    columns = _columns(task, prepared, recipe)
     failure = tuple(
         _boost(
             task,
             columns,
-            task.left <= share * task.horizon,
-            taught & _asked(task, share),
+            task.left <= within,
+            taught & task.asked(within),
             seed=seed,
             failure=True,
+            trees=recipe.trees,
         )
-        for share in _HORIZONS
+        for within in task.horizons
     )
-    life_left = _boost(task, columns, answers, taught & task.known, seed=seed, failure=False)
-    return _Fit(normaliser, indices, (life_left,), failure, columns)
+    return _Fit(prepared, columns, (_life_left(task, columns, taught, seed, recipe.trees),), failure)
 
 
-def _asked(task: _Task, share: float) -> Bools:
-    """Rows where it is known whether the item failed within this share of the horizon."""
-    return task.exact | (task.left >= share * task.horizon)
+def _life_left(task: Task, columns: Singles, taught: Bools, seed: int, trees: Trees) -> bytes:
+    return _boost(task, columns, task.answers, taught & task.known, seed=seed, failure=False, trees=trees)
 
 
-def _spread(taught: Bools, task: _Task) -> Bools:
+def _spread(taught: Bools, task: Task) -> Bools:
     """Whether a step of the grid belongs to a life that is taught."""
     lives = np.zeros(int(task.grid.life.max()) + 1, bool)
-    lives[task.grid.life[task.rows.picked[taught]]] = True
+    lives[task.life[taught]] = True
     return lives[task.grid.life]
 
 
-def _boost(task: _Task, columns: Floats, answers: Floats | Bools, use: Bools, *, seed: int, failure: bool) -> bytes:
-    near = task.left <= task.horizon
-    chosen = np.flatnonzero(use & (near | (np.arange(len(use)) % _THINNED == 0)))
-    rounds = int(np.clip(len(chosen) // _ROWS_A_ROUND, _FEWEST_ROUNDS, _MOST_ROUNDS))
+def _boost(
+    task: Task, columns: Singles, answers: Floats | Bools, use: Bools, *, seed: int, failure: bool, trees: Trees
+) -> bytes:
+    chosen = teaching_rows(task, use)
     return boost(
         columns[chosen],
         answers[chosen].astype(np.float64),
         failure=failure,
         seed=seed,
-        rounds=rounds // 3 if failure else rounds,
+        rounds=rounds_of(len(chosen), trees, failure=failure),
+        trees=trees,
     )
 
 
-def _metrics(task: _Task, proof: Proof, odds: Floats, model: FleetModel, fold: Ints) -> dict[str, float]:
+def teaching_rows(task: Task, use: Bools) -> Ints:
+    """Of the rows `use` those that teach: all within the horizon, and some beyond."""
+    return np.flatnonzero(use & ((task.left <= task.horizon) | (np.arange(len(use)) % _THINNED == 0)))
+
+
+def rounds_of(rows: int, trees: Trees, *, failure: bool) -> int:
+    """How many trees are grown from so many rows."""
+    rounds = int(np.clip(rows // _ROWS_A_ROUND, _FEWEST_ROUNDS, _MOST_ROUNDS))
+    return rounds // 3 if failure else max(1, round(rounds * trees.count))
+
+
+def _held_out_band(task: Task, predicted: Floats, fold: Ints) -> tuple[Floats, Floats]:
+    """[rows] p10 and p90 by intervals that are as wide as the errors on other items, so that coverage is measured."""
+    low, high = np.empty(len(fold)), np.empty(len(fold))
+    for number in np.unique(fold):
+        here, others = fold == number, task.known & (fold != number)
+        band = fit_band(predicted[others], task.answers[others], task.life[others], task.horizon)
+        low[here], high[here] = band.around(predicted[here], task.horizon)
+    return low, high
+
+
+def _metrics(task: Task, proof: Proof, odds: Floats, model: FleetModel, fold: Ints) -> dict[str, float]:
     """Errors on unseen items, in life units, and what a constant would have done on the same rows."""
-    answers = np.minimum(task.left, task.horizon)
-    known = task.known
+    answers, known = task.answers, task.known
     error = (proof.predicted - answers)[known]
     constant = np.empty(len(fold))
     for number in np.unique(fold):
@@ -308,12 +306,13 @@ def _metrics(task: _Task, proof: Proof, odds: Floats, model: FleetModel, fold: I
         "rmse_of_a_constant": float(np.sqrt(np.mean((constant - answers)[known] ** 2))),
         "coverage_80": float(inside.mean()) if len(inside) else 1.0,
     }
-    for column, (within, share) in enumerate(zip(model.horizons, _HORIZONS, strict=True)):
-        asked = _asked(task, share)
+    for column, within in enumerate(model.horizons):
+        asked = task.asked(within)
         truth = (task.left <= within)[asked].astype(np.float64)
         said = probability(odds[asked, column], model.calibration[column])
-        metrics[f"brier_{share:g}"] = float(np.mean((said - truth) ** 2))
-        metrics[f"brier_{share:g}_of_a_constant"] = float(truth.mean() * (1 - truth.mean()))
+        share = f"{within / task.horizon:.3g}"
+        metrics[f"brier_{share}"] = float(np.mean((said - truth) ** 2))
+        metrics[f"brier_{share}_of_a_constant"] = float(truth.mean() * (1 - truth.mean()))
     return metrics
 
 
@@ -324,10 +323,3 @@ def _refusal(metrics: dict[str, float]) -> str:
         f"On items it had not seen its error ({metrics['rmse']:.3g}) is not clearly smaller than that of a constant "
         f"({metrics['rmse_of_a_constant']:.3g}): its inputs do not tell when these items fail."
     )
-
-
-def _data_hash(task: _Task) -> str:
-    digest = hashlib.sha256()
-    for array in (task.grid.life, task.grid.age, task.grid.values, task.left, task.exact, task.group):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()

@@ -1,51 +1,106 @@
-"""Causal windows over the rows of many lives at once: a window never reaches behind the first row of its own life."""
+"""Causal windows over the rows of many lives at once: a window never reaches behind the first row of its own life.
+
+Every answer is summed from its own window alone, in order of time: what is said of a row is the same number, to the
+bit, whether it is asked of one row as readings come or of all rows of a fleet.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
+from twins.ml.compiled import compiled
 from twins.ml.lives import Floats, Ints
 
 
-def window_mean(values: Floats, first: Ints, width: int) -> Floats:
-    """[rows, columns] mean of the last `width` rows of the same life; NaN is left out, all NaN gives NaN."""
-    known = np.isfinite(values)
-    total = _sums(np.where(known, values, 0.0), first, width)
-    count = _sums(known.astype(np.float64), first, width)
-    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+def window_mean(values: Floats, first: Ints, width: int, rows: Ints | None = None) -> Floats:
+    """[rows, columns] mean of the last `width` rows of the same life; NaN is left out, all NaN gives NaN.
+
+    `rows`: where it is asked; None: everywhere.
+    """
+    return np.asarray(_mean(values, first, width, _all(first) if rows is None else rows))
 
 
-def window_sd(values: Floats, first: Ints, width: int) -> Floats:
+def window_sd(values: Floats, first: Ints, width: int, rows: Ints | None = None) -> Floats:
     """[rows, columns] standard deviation of the last `width` rows of the same life, without NaN in `values`."""
-    count = _counts(first, width)[:, None]
-    mean = _sums(values, first, width) / count
-    square = _sums(values * values, first, width) / count
-    return np.sqrt(np.maximum(square - mean * mean, 0.0))
+    return np.asarray(_sd(values, first, width, _all(first) if rows is None else rows))
 
 
-def window_slope(values: Floats, first: Ints, width: int) -> Floats:
+def window_slope(values: Floats, first: Ints, width: int, rows: Ints | None = None) -> Floats:
     """[rows, columns] least-squares change a row over the last `width` rows of the same life, 0 for one row."""
-    count = _counts(first, width)[:, None]
-    row = (np.arange(len(first)) - first).astype(np.float64)[:, None]
-    total, moment = _sums(values, first, width), _sums(values * row, first, width)
-    middle = row - (count - 1) / 2
-    spread = count * (count * count - 1) / 12
-    return np.divide(moment - middle * total, spread, out=np.zeros_like(total), where=spread > 0)
+    return np.asarray(_slope(values, first, width, _all(first) if rows is None else rows))
 
 
 def beginning(values: Floats, first: Ints, width: int) -> Floats:
     """[rows, columns] mean of the first `width` rows of the same life, as far as they are known at each row."""
-    last = np.minimum(np.arange(len(first)), first + width - 1)
-    sums = np.vstack([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0)])
-    return (sums[last + 1] - sums[first]) / (last + 1 - first)[:, None]
+    return np.asarray(_beginning(values, first, width))
 
 
-def _sums(values: Floats, first: Ints, width: int) -> Floats:
-    sums = np.vstack([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0)])
-    rows = np.arange(len(first))
-    return sums[rows + 1] - sums[np.maximum(first, rows - width + 1)]
+def _all(first: Ints) -> Ints:
+    return np.arange(len(first))
 
 
-def _counts(first: Ints, width: int) -> Floats:
-    rows = np.arange(len(first))
-    return (rows + 1 - np.maximum(first, rows - width + 1)).astype(np.float64)
+@compiled
+def _mean(values, first, width, rows):  # type: ignore[no-untyped-def]
+    result = np.empty((len(rows), values.shape[1]))
+    for place in range(len(rows)):
+        row = rows[place]
+        start = max(first[row], row - width + 1)
+        for column in range(values.shape[1]):
+            total, count = 0.0, 0
+            for step in range(start, row + 1):
+                value = values[step, column]
+                if not np.isnan(value):
+                    total += value
+                    count += 1
+            result[place, column] = total / count if count else np.nan
+    return result
+
+
+@compiled
+def _sd(values, first, width, rows):  # type: ignore[no-untyped-def]
+    result = np.empty((len(rows), values.shape[1]))
+    for place in range(len(rows)):
+        row = rows[place]
+        start = max(first[row], row - width + 1)
+        for column in range(values.shape[1]):
+            total = 0.0
+            for step in range(start, row + 1):
+                total += values[step, column]
+            mean = total / (row + 1 - start)
+            squares = 0.0
+            for step in range(start, row + 1):
+                squares += (values[step, column] - mean) ** 2
+            result[place, column] = np.sqrt(squares / (row + 1 - start))
+    return result
+
+
+@compiled
+def _slope(values, first, width, rows):  # type: ignore[no-untyped-def]
+    result = np.zeros((len(rows), values.shape[1]))
+    for place in range(len(rows)):
+        row = rows[place]
+        start = max(first[row], row - width + 1)
+        count = row + 1 - start
+        if count > 1:
+            middle = (count - 1) / 2
+            for column in range(values.shape[1]):
+                moment = 0.0
+                for step in range(count):
+                    moment += (step - middle) * values[start + step, column]
+                result[place, column] = moment * 12 / (count * (count * count - 1))
+    return result
+
+
+@compiled
+def _beginning(values, first, width):  # type: ignore[no-untyped-def]
+    result = np.empty(values.shape)
+    for column in range(values.shape[1]):
+        total, count = 0.0, 0
+        for row in range(len(first)):
+            if row == first[row]:
+                total, count = 0.0, 0
+            if count < width:
+                total += values[row, column]
+                count += 1
+            result[row, column] = total / count
+    return result

@@ -5,6 +5,7 @@ from twins.models.documents import PersistedDocument
 from twins.models.health import Assessment, AssessmentSource, HealthModel, ModelStatus
 from twins.models.ingestion import Batch, LakeFile, LatestReading
 from twins.models.intake import DeadLetter, LetterForm, SeriesRule
+from twins.models.learning import LearningPlan
 from twins.models.ledger import HealthBand, HealthRecord, HealthWarning, WarningVerdict
 from twins.models.policy import HealthPolicy, RollUpPolicy, RollUpRule
 from twins.models.watching import Finding, FindingKind, SensorState
@@ -24,6 +25,7 @@ __all__ = [
     "HealthWarning",
     "LakeFile",
     "LatestReading",
+    "LearningPlan",
     "LetterForm",
     "ModelStatus",
     "PersistedDocument",

@@ -25,6 +25,15 @@ class HealthModel(models.Model):
     inputs = models.JSONField(default=list, help_text="Names of the inputs it needs.")
     metrics = models.JSONField(default=dict, help_text="Grouped cross-validation, in the life unit.")
     data_hash = models.CharField(max_length=64)
+    scope = models.CharField(
+        max_length=64, blank=True, help_text="Code of the type whose designs taught it together; empty: its own design."
+    )
+    settings = models.JSONField(default=dict, help_text="How its trees were grown.")
+    later = models.JSONField(
+        default=dict,
+        help_text="How it did on what came after it was trained: failures, error and interval coverage, and per input "
+        "the population stability index of the newest readings.",
+    )
     seed = models.IntegerField()
     versions = models.JSONField(default=dict)
     trained_at = models.DateTimeField()

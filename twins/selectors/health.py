@@ -6,14 +6,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import connection
 
-from assets.models import Design, EventKind, Installation, MaintenanceEvent, SensorRole
+from assets.models import Design, EventKind, Installation, Item, MaintenanceEvent, SensorRole
 from twins.lake import microseconds
 from twins.ml import Input, Life
 from twins.models import Assessment, HealthModel, ModelStatus
+from twins.selectors.labels import events_at, segments_of
 
 REFRESHED = timedelta(hours=1)
 """An assessment older than this is made again: age and coverage change without any reading."""
@@ -52,20 +52,19 @@ def champions_of(design_ids: Iterable[int]) -> dict[int, HealthModel]:
     return {row.design_id: row for row in rows.defer("artefact", "metrics")}
 
 
-def designs_with_failures(*, fewest: int) -> list[Design]:
-    """Designs of which at least so many installed items have failed, by id."""
+def failures_of_designs() -> dict[int, int]:
+    """Of every design of which an item was ever installed, how many failures are on record, by id."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT item.design_id FROM twins_assets_installation place JOIN twins_assets_item item "
-            "ON item.id = place.item_id JOIN twins_assets_maintenanceevent event ON event.asset_id = place.asset_id "
+            "SELECT item.design_id, count(DISTINCT event.id) FROM twins_assets_installation place "
+            "JOIN twins_assets_item item ON item.id = place.item_id "
+            "LEFT JOIN twins_assets_maintenanceevent event ON event.asset_id = place.asset_id "
             "AND event.kind = 'failure' AND (event.item_id IS NULL OR event.item_id = place.item_id) "
             "AND event.started_at > lower(place.period) "
             "AND (upper_inf(place.period) OR event.started_at <= upper(place.period)) "
-            "GROUP BY item.design_id HAVING count(DISTINCT event.id) >= %s",
-            [fewest],
+            "GROUP BY item.design_id ORDER BY item.design_id",
         )
-        ids = [row[0] for row in cursor.fetchall()]
-    return list(Design.objects.filter(pk__in=ids).order_by("pk"))
+        return dict(cursor.fetchall())
 
 
 def inputs_of(assets: Sequence[int]) -> dict[int, tuple[AssetInput, ...]]:
@@ -142,45 +141,43 @@ def lives_of(designs: Sequence[Design], *, now: datetime) -> dict[int, list[Life
 def _segments(places: Sequence[Installation], now: datetime) -> list[list[Life]]:
     """The lives of each installation, the newest last."""
     assets = sorted({place.asset_id for place in places})
-    inputs = inputs_of(assets)
-    events = _turning_points(assets)
+    inputs, events = inputs_of(assets), events_at(assets)
     return [_lives(place, inputs[place.asset_id], events[place.asset_id], now) for place in places]
-
-
-def _turning_points(assets: Sequence[int]) -> dict[int, list[MaintenanceEvent]]:
-    """Failures and repairs of each asset, the oldest first."""
-    found: dict[int, list[MaintenanceEvent]] = defaultdict(list)
-    rows = MaintenanceEvent.objects.filter(asset__in=assets, kind__in=[EventKind.FAILURE, EventKind.REPAIR])
-    for event in rows.order_by("started_at", "id"):
-        found[event.asset_id].append(event)
-    return found
 
 
 def _lives(
     place: Installation, inputs: tuple[AssetInput, ...], events: Sequence[MaintenanceEvent], now: datetime
 ) -> list[Life]:
-    until: datetime = min(place.period.upper or now, now)
-    common: dict[str, Any] = {
-        "key": place.pk,
-        "group": place.item_id,
-        "inputs": tuple(known.input for known in inputs),
-        "usage": usage_sensor(inputs, place.item.design.life_unit),
-    }
-    start: datetime | None = place.period.lower
-    lives = []
-    for event in events:
-        if event.item_id not in (None, place.item_id) or event.started_at > until:
-            continue
-        if start is None:
-            start = event.started_at if event.kind == EventKind.REPAIR else event.ended_at
-        # Two reports of one failure make one life: the second lies before the repair has ended.
-        elif event.kind == EventKind.FAILURE and start < event.started_at:
-            ends = microseconds(event.started_at)
-            lives.append(Life(start=microseconds(start), end=ends, failed=True, **common))
-            start = event.ended_at
-    if start is not None and (start < until or not lives):
-        lives.append(Life(start=microseconds(start), end=microseconds(max(start, until)), failed=False, **common))
-    return lives
+    own = [event for event in events if event.item_id in (None, place.item_id)]
+    return [
+        Life(
+            key=place.pk,
+            group=place.item_id,
+            start=microseconds(life.start),
+            end=microseconds(life.end),
+            failed=life.failure is not None,
+            inputs=tuple(known.input for known in inputs),
+            usage=usage_sensor(inputs, place.item.design.life_unit),
+            attributes=_attributes(place.item),
+            happened=tuple(
+                (microseconds(event.started_at), str(event.kind))
+                for event in own
+                if event.kind != EventKind.FAILURE and life.start < event.started_at <= life.end
+            ),
+        )
+        for life in segments_of(place, events, now)[0]
+    ]
+
+
+def _attributes(item: Item) -> tuple[tuple[str, float | str], ...]:
+    """How the item was designed and built; what is neither number nor text is left out."""
+    values = {f"design {name}": value for name, value in item.design.parameters.items()}
+    values |= {f"build {name}": value for name, value in item.build.items()}
+    return tuple(
+        (name, float(value) if isinstance(value, (int, float)) else value)
+        for name, value in sorted(values.items())
+        if isinstance(value, (int, float, str))
+    )
 
 
 def usage_sensor(inputs: Sequence[AssetInput], life_unit: str) -> int | None:
@@ -221,7 +218,7 @@ LEFT JOIN twins_assessment known ON known.asset_id = place.asset_id
 WHERE upper_inf(place.period) AND lower(place.period) <= %s
   AND (design.expected_life IS NOT NULL OR model.id IS NOT NULL)
   AND (known.asset_id IS NULL OR known.source = 'rollup' OR known.item_id IS DISTINCT FROM place.item_id
-       OR known.assessed_at < %s OR model.trained_at > known.assessed_at
+       OR known.assessed_at < %s OR model.trained_at > known.assessed_at OR model.id <> known.model_id
        OR known.model_id IS NOT NULL AND (
            EXISTS (SELECT FROM twins_assets_asset below JOIN twins_assets_sensor sensor ON sensor.asset_id = below.id
                    JOIN twins_latestreading newest ON newest.sensor_id = sensor.id

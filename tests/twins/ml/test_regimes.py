@@ -5,9 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from twins.ml.regimes import fit_normaliser
+from twins.ml.regimes import fit_normaliser as fit
+from twins.ml.regimes import repeats_of
 
 RNG = np.random.default_rng(4)
+
+
+def fit_normaliser(values: np.ndarray, settings: np.ndarray):
+    return fit(values, settings, repeats_of(values, np.zeros(len(values), np.int64)))
 
 
 def test_gaps_in_the_settings_make_regimes_and_each_has_its_own_usual() -> None:
@@ -44,3 +49,20 @@ def test_an_input_that_never_changes_says_nothing() -> None:
     values = np.full((100, 1), 3.0)
     normaliser = fit_normaliser(values, np.empty((100, 0)))
     assert normaliser.apply(values + 1, np.empty((100, 0))) == pytest.approx(np.zeros((100, 1)), abs=1e-12)
+
+
+def test_what_cannot_be_a_reading_or_stands_still_is_spoiled() -> None:
+    values = np.column_stack([RNG.normal(20, 1, 400), np.round(RNG.normal(0, 0.7, 400)), np.zeros(400)])
+    normaliser = fit_normaliser(values, np.empty((400, 0)))
+    assert not normaliser.spoiled(values, np.zeros(400, np.int64)).any()
+    later = np.full((60, 3), 20.0)
+    later[:, 1] = 1.0
+    later[:3, 0] = [293.0, np.nan, 20.5]
+    spoiled = normaliser.spoiled(later, np.repeat([0, 40], [40, 20]))
+    # Another unit; then four equal readings in a row, counted afresh in the next life.
+    assert np.flatnonzero(spoiled[:, 0]).tolist() == [0, *range(6, 40), *range(43, 60)]
+    # A coarse state repeats itself by nature: it takes longer to be called frozen, and what never moved never is.
+    run = int(normaliser.run[1])
+    assert run > 10
+    assert np.flatnonzero(spoiled[:, 1]).tolist() == [*range(run - 1, 40), *range(39 + run, 60)]
+    assert not spoiled[:, 2].any()

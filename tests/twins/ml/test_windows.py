@@ -36,3 +36,13 @@ def test_a_mean_leaves_out_what_is_missing() -> None:
     mean = window_mean(values, np.array([0, 0, 0, 3]), 3)
     assert mean[:3, 0].tolist() == [1.0, 1.0, 2.0]
     assert np.isnan(mean[3, 0])
+
+
+@pytest.mark.parametrize("window", [window_mean, window_sd, window_slope])
+def test_one_row_asked_alone_is_the_same_number_to_the_bit(window) -> None:
+    """All rows of a fleet at once, or the newest of one life from its last rows: batch and online agree exactly."""
+    whole = window(VALUES, FIRST, 5)
+    for row in range(20):
+        alone = VALUES[max(FIRST[row], row - 4) : row + 1]
+        answer = window(alone, np.zeros(len(alone), np.int64), 5, np.array([len(alone) - 1]))
+        assert answer.tobytes() == whole[row : row + 1].tobytes()

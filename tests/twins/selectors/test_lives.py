@@ -11,6 +11,7 @@ from assets.models import Asset, AssetType, Design, Item, MaintenanceEvent
 from assets.services import NewAsset, NewInstallation, create_assets, create_items, install_items, record_events
 from twins.lake import microseconds
 from twins.selectors.health import lives_of, units_of
+from twins.selectors.labels import labels_of
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -79,3 +80,31 @@ def test_what_has_not_happened_yet_or_to_another_item_does_not_count(place) -> N
         events=[_event(asset, "failure", 1), _event(asset, "failure", 5, item=other), _event(asset, "failure", 9)]
     )
     assert _spans(item, 8) == [(2, 8, False)]
+
+
+def test_every_label_leads_to_its_records_and_every_event_left_out_has_its_reason(place) -> None:
+    asset, item = place
+    install_items(
+        installations=[NewInstallation(asset=asset, item=item, start=_day(2), end=_day(20), removal_reason="worn")]
+    )
+    early, first, again, late, planned = record_events(
+        events=[
+            _event(asset, "failure", 1, item=item), _event(asset, "failure", 5, end=6), _event(asset, "failure", 6.01),
+            _event(asset, "failure", 25), _event(asset, "preventive", 8),
+        ]
+    )  # fmt: skip
+    labels = labels_of([item.design], now=_day(30))[item.design_id]
+    assert [(label.outcome, label.segment.start, label.segment.end) for label in labels.lives] == [
+        ("failed", _day(2), _day(5)),
+        ("removed", _day(6), _day(20)),
+    ]
+    assert labels.lives[0].segment.failure == first
+    assert labels.lives[0].segment.merged == [again]
+    assert labels.lives[0].why == f"failure recorded as event {first.pk}; reported again as {again.pk}"
+    assert labels.lives[1].why == "removed without a failure (worn)"
+    assert {one.event.pk: one.why for one in labels.dismissed} == {
+        early.pk: "it is dated before its item was installed (2026-01-03 00:00)",
+        late.pk: "no item was installed there then",
+        planned.pk: "planned work is no failure",
+    }
+    assert _spans(item, 30) == [(2, 5, True), (6, 20, False)]

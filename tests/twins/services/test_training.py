@@ -8,8 +8,15 @@ from datetime import timedelta
 
 import pytest
 
-from twins.exceptions import PredictionUnavailable
-from twins.models import HealthModel, ModelStatus
+from assets.models import Design, Item
+from assets.services import create_items, replace_item
+from twins.exceptions import ModelRefused, PredictionUnavailable
+from twins.models import Assessment, HealthModel, LearningPlan, ModelStatus
+from twins.selectors.health import stale_units
+from twins.selectors.labels import labels_of
+from twins.services import training
+from twins.services.assessment import assess_assets
+from twins.services.promotion import promote_model, roll_back
 from twins.services.training import train_design, train_designs
 
 
@@ -68,3 +75,79 @@ def test_without_xgboost_training_says_what_to_do(seals, monkeypatch: pytest.Mon
     with pytest.raises(PredictionUnavailable, match="everything but prediction runs without it"):
         train_design(design=seals.design, now=seals.now)
     assert not HealthModel.objects.exists()
+
+
+def test_a_leak_is_refused_by_name_and_nothing_is_put_in_force(seals, accept) -> None:
+    """A sensor that counts the days to the order which each failure made."""
+    from assets.models import Sensor
+    from assets.services import create_sensors
+
+    lives = labels_of([seals.design], now=seals.now)[seals.design.pk].lives
+    sensors = create_sensors(
+        sensors=[Sensor(asset=seals.part(number), name="days to order", quantity="time") for number in range(8)]
+    )
+    rows = []
+    for sensor in sensors:
+        for label in lives:
+            if label.installation.asset_id == sensor.asset_id and label.outcome == "failed":
+                days = (label.segment.end - label.segment.start).days
+                rows += [(sensor.pk, label.segment.end - timedelta(days=left), left) for left in range(1, days)]
+    accept(rows)
+    result = train_design(design=seals.design, now=seals.now)
+    assert "days to order" in result.reason
+    model = HealthModel.objects.get()
+    assert (model.status, model.inputs, model.artefact) == (ModelStatus.REFUSED, ["days to order"], None)
+
+    LearningPlan.objects.create(design=seals.design, ignored_inputs=["days to order"], failure_horizons=[5, 20])
+    model = train_design(design=seals.design, now=seals.now).model
+    assert model is not None and model.status == ModelStatus.CHAMPION
+    assert model.inputs == ["leak", "temperature", "../load"]
+
+
+def test_a_design_with_few_failures_is_learned_from_its_family(seals) -> None:
+    """A new revision of the seal has no failure yet; the type's failures speak for it."""
+    newer = Design.objects.create(type=seals.design.type, code="SEAL", revision="B", name="Seal", planning_horizon=30.0)
+    item = create_items(items=[Item(design=newer, serial_number="new")])[0]
+    replace_item(asset=seals.part(7), item=item, at=seals.now - timedelta(days=5), reason="planned")
+    done = {result.design.revision: result.model for result in train_designs(now=seals.now)}
+    assert done["A"] is not None and done["B"] is not None
+    assert (done["A"].scope, done["B"].scope) == ("", "seal")
+    assert done["B"].metrics["failures"] == 8
+    assess_assets(assets=[seals.part(7).pk], now=seals.now)
+    assert Assessment.objects.get(asset=seals.part(7)).model == done["B"]
+
+
+def test_what_failed_since_decides_between_champion_and_challenger(seals, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "_FEWEST_LATER", 2)
+    ends = sorted(label.segment.end for label in labels_of([seals.design], now=seals.now)[seals.design.pk].lives)
+    early = train_design(design=seals.design, now=ends[4] + timedelta(hours=1)).model
+    assert early is not None and early.status == ModelStatus.CHAMPION
+    result = train_design(design=seals.design, now=seals.now)
+    early.refresh_from_db()
+    assert early.later["failures"] == sum(early.trained_at < end < seals.now for end in ends) >= 2
+    assert sorted(early.later["psi"]) == ["leak", "temperature"]
+    assert result.model is not None
+    better = result.model.status == ModelStatus.CHAMPION
+    assert better or "failures since the champion" in result.reason
+    assert (early.status == ModelStatus.RETIRED) == better
+
+
+def test_a_model_is_brought_back_and_a_refused_one_is_not(seals) -> None:
+    first = train_design(design=seals.design, now=seals.now).model
+    second = train_design(design=seals.design, now=seals.now + timedelta(minutes=1)).model
+    assess_assets(assets=seals.parts, now=seals.now + timedelta(minutes=2))
+    assert first is not None and second is not None
+    assert roll_back(design=seals.design) == first
+    states = dict(HealthModel.objects.values_list("pk", "status"))
+    assert states == {first.pk: "champion", second.pk: "retired"}
+    # What the other model said is no longer what is believed.
+    assert stale_units(now=seals.now + timedelta(minutes=3), limit=100) == seals.parts
+    with pytest.raises(ModelRefused, match="no earlier model"):
+        roll_back(design=seals.design)
+    HealthModel.objects.filter(pk=second.pk).update(artefact=b"another")
+    with pytest.raises(ModelRefused, match="SHA-256"):
+        promote_model(model=second)
+    HealthModel.objects.filter(pk=second.pk).update(status="refused", reason="it diverged")
+    with pytest.raises(ModelRefused, match="it diverged"):
+        promote_model(model=second)
+    assert HealthModel.objects.get(status="champion") == first

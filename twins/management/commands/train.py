@@ -20,14 +20,17 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("design", nargs="*", help="codes of designs; without any, all with enough failures")
         parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument(
+            "--trials", type=int, help="budget of a search for better trees; default: the design's plan"
+        )
 
-    def handle(self, *, design: list[str], seed: int, **_: Any) -> None:
+    def handle(self, *, design: list[str], seed: int, trials: int | None, **_: Any) -> None:
         designs = list(Design.objects.filter(code__in=design).order_by("pk")) if design else None
         if unknown := sorted(set(design) - {known.code for known in designs or ()}):
             raise CommandError(f"There is no design with the code {unknown[0]!r}.")
         trained = False
         try:
-            for result in train_designs(designs=designs, now=timezone.now(), seed=seed):
+            for result in train_designs(designs=designs, now=timezone.now(), seed=seed, trials=trials):
                 self.stdout.write(_line(result))
                 trained = True
         except PredictionUnavailable as error:
@@ -40,6 +43,8 @@ def _line(result: Trained) -> str:
     if result.model is None:
         return result.reason
     numbers = result.model.metrics
+    if not numbers:
+        return f"{result.design}: refused: {result.reason}"
     told = (
         f"{result.design}: {numbers['failures']:.0f} failures in {numbers['lives']:.0f} lives, error on unseen items "
         f"{numbers['rmse']:.3g} {result.design.life_unit} (a constant: {numbers['rmse_of_a_constant']:.3g}), "

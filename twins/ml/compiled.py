@@ -1,0 +1,31 @@
+"""Loops over arrays as machine code, compiled when first called: who never predicts pays nothing for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function by numba, kept on disk where that is possible; it takes arrays and numbers by position."""
+    made: Callable[..., Any] | None = None
+
+    @wraps(function)
+    def call(*arguments: Any) -> Any:
+        nonlocal made
+        if made is None:
+            made = _compile(function)
+        return made(*arguments)
+
+    return call
+
+
+def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
+    import numba
+
+    try:
+        made: Callable[..., Any] = numba.njit(cache=True, nogil=True)(function)
+    except RuntimeError:  # nowhere to keep it: neither beside its file nor in the user's cache
+        made = numba.njit(nogil=True)(function)
+    return made
