@@ -20,11 +20,14 @@ CREATE TRIGGER twins_assets_history_delete AFTER DELETE ON {table} REFERENCING O
 CREATE TRIGGER twins_assets_history_truncate AFTER TRUNCATE ON {table}
     FOR EACH STATEMENT EXECUTE FUNCTION twins_assets_keep_history({versions});
 """
-# What stands already is the first version of itself.
+# What stands already is the first version of itself; its change is stamped at once, because a migration that made the
+# table of changes as well has constraints to add to it yet.
 BASELINE = """
 SELECT set_config('twins_assets.origin', '{{"source": "baseline"}}', true);
 WITH known AS MATERIALIZED (SELECT twins_assets_this_change() AS change WHERE EXISTS (SELECT FROM {table}))
-INSERT INTO {versions} ({columns}, change_id) SELECT {columns}, known.change FROM {table}, known;
+INSERT INTO {versions} (gone, {columns}, change_id) SELECT false, {columns}, known.change FROM {table}, known;
+SET CONSTRAINTS twins_assets_stamp_change IMMEDIATE;
+SET CONSTRAINTS twins_assets_stamp_change DEFERRED;
 """
 
 
