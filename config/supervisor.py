@@ -370,7 +370,7 @@ def _block(data: Path, address: str, facts: dict[str, Any]) -> str:
     lines = {
         "Admin": f"{address}/admin/",
         "": login,
-        "GraphiQL": f"{address}/graphql/",
+        "Queries": f"{address}/graphql/",
         "GraphQL": f"POST {address}/graphql/   WebSocket {address.replace('http', 'ws', 1)}/graphql/",
         "Ingest": f"POST {address}/ingest",
         "Token": f"{token}   (shown this once)" if token else "python3 manage.py create_token NAME --scope read",

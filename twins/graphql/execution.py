@@ -7,16 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 import orjson
-from graphql import GraphQLError
+from graphql import GraphQLError, get_operation_ast
 from strawberry.schema.exceptions import CannotGetOperationTypeError
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.types.graphql import OperationType
 
 from twins.conf import settings
 from twins.exceptions import AccessDenied, MalformedBody, UnknownDocument
-from twins.graphql.answers import Operation, encode
+from twins.graphql.answers import Operation, encode, is_refused
 from twins.graphql.context import Context
 from twins.graphql.database import from_database
+from twins.graphql.documents import parsed
 from twins.graphql.schema import schema
 from twins.models.access import Scope
 from twins.selectors.documents import persisted_documents
@@ -53,10 +54,31 @@ async def execute(
         )
     except CannotGetOperationTypeError:
         raise MalformedBody("The document holds no such operation, or several and no 'operationName'.") from None
+    result = _judged(result, operation)
     if operation.extensions.get("cost") is True and context.cost is not None:
         cost = {**context.cost, "actual": _fields(orjson.loads(orjson.dumps(result.data)))}
         result.extensions = {**(result.extensions or {}), "cost": cost}
     return _bounded(result)
+
+
+def _judged(result: ExecutionResult, operation: Operation) -> ExecutionResult:
+    """The result, as a refusal where a query found nothing because its arguments name nothing that can be.
+
+    An id of another kind or a cursor of another list is known only once the field looks at it, but the mistake is the
+    request's as a whole when there is nothing else to tell.
+    """
+    errors = result.errors or []
+    if is_refused(result) or not errors or any(value is not None for value in (result.data or {}).values()):
+        return result
+    asked = get_operation_ast(parsed(operation.query).root, operation.name)
+    reads = asked is not None and asked.operation.value == OperationType.QUERY.value
+    if not reads or not all(isinstance(error.original_error, GraphQLError) for error in errors):
+        return result
+    told = [
+        GraphQLError(error.message, error.nodes, extensions={"code": "BAD_INPUT", **(error.extensions or {})})
+        for error in errors
+    ]
+    return PreExecutionError(data=None, errors=told)
 
 
 def _bounded(result: ExecutionResult) -> tuple[ExecutionResult, bytes]:

@@ -37,7 +37,7 @@ def _introspects(client: httpx.Client) -> bool:
 
 def _shows_a_page(client: httpx.Client) -> bool:
     answer = client.get("/graphql/", headers={"Accept": "text/html"}, follow_redirects=True)
-    return any(word in answer.text for word in ("graphiql.min.css", "GraphQL Playground", "GraphiQL", "playground"))
+    return any(word in answer.text for word in ("graphiql.min", "GraphQL Playground", "GraphiQL", "console.js"))
 
 
 def _answers_get(client: httpx.Client) -> bool:
