@@ -26,6 +26,8 @@ class TwinsSettings:
     LAKE: Path | str
     """Directory of the Parquet lake, or its place in an object store (s3://bucket/prefix); web server and workers must
     see the same one."""
+    ROLLUP_DAYS: int | None = None
+    """Days for which the minutes of readings that retention removed are kept; None: for ever."""
     KEY_PREFIX: str = "twins"
     """Start of every Redis key and channel, so that two installations can share one Redis."""
     INGEST_MAX_BYTES: int = 8 * 1024 * 1024

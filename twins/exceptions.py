@@ -7,6 +7,7 @@ TwinsError
 │   └── ConflictingKey        an idempotency key used again for other content
 ├── TooBusy                   acceptance has to wait until what was accepted is compacted
 ├── LakeError                 files of the lake that are missing or not what they should be
+├── BackupError               a backup that cannot be made, or not restored here
 ├── PredictionError
 │   ├── NotEnoughFailures     too few recorded failures to learn from
 │   ├── LeakingInputs         inputs that know the future, by name
@@ -53,6 +54,10 @@ class TooBusy(TwinsError):
 
 class LakeError(TwinsError):
     """Files of the lake are missing or not what they should be."""
+
+
+class BackupError(TwinsError):
+    """A backup cannot be made, or not restored here."""
 
 
 class PredictionError(TwinsError):

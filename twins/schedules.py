@@ -8,6 +8,7 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     # A run that is due again before it was started is not worth two.
     "compact_hot_tail": {"task": "twins.compact_hot_tail", "schedule": 2.0, "options": {"expires": 2.0}},
     "compact_days": {"task": "twins.compact_days", "schedule": 30.0, "options": {"expires": 30.0}},
+    "expire_readings": {"task": "twins.expire_readings", "schedule": 900.0, "options": {"expires": 900.0}},
     "assess_stale": {"task": "twins.assess_stale", "schedule": 3.0, "options": {"expires": 3.0}},
     "judge_ledger": {"task": "twins.judge_ledger", "schedule": 300.0, "options": {"expires": 300.0}},
     "prune_ledger": {"task": "twins.prune_ledger", "schedule": 86_400.0, "options": {"expires": 3_600.0}},

@@ -15,7 +15,7 @@ from celery import Task, shared_task
 from django.utils import timezone
 
 from twins import events
-from twins.services import assessment, compaction, ledger, training
+from twins.services import assessment, compaction, ledger, retention, training
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +33,11 @@ def compact_days() -> None:
     compaction.compact_crowded_days()
     compaction.settle_finished_days(now=timezone.now())
     compaction.roll_up_files()
+
+
+@shared_task(name="twins.expire_readings", ignore_result=True)
+def expire_readings() -> None:
+    retention.expire_readings(now=timezone.now())
 
 
 @shared_task(name="twins.assess_stale", ignore_result=True)

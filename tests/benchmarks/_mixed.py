@@ -18,13 +18,17 @@ _SECOND = 1_000_000
 
 @dataclass(frozen=True)
 class Mixed:
-    """`rows` readings (rounded up to whole ticks) of `sensors` sensors, one each `interval` microseconds."""
+    """`rows` readings (rounded up to whole ticks) of `sensors` sensors, one each `interval` microseconds.
+
+    Jittered times are whole milliseconds later than their tick, less than `jitter` of them.
+    """
 
     rows: int
     sensors: int = 2_000
     interval: int = _SECOND
     start: int = START
     seed: int = 4
+    jitter: int = 1_000
 
     @property
     def ticks(self) -> int:
@@ -47,7 +51,7 @@ class Mixed:
     def _table(self, first: int, values: np.ndarray, rng: np.random.Generator) -> pa.Table:
         ticks = len(values)
         sensor = np.arange(self.sensors, dtype=np.int32)
-        jitter = rng.integers(0, 1_000, values.shape) * 1_000 % self.interval
+        jitter = rng.integers(0, self.jitter, values.shape) * 1_000 % self.interval
         jitter[:, sensor // 10 % 2 == 0] = 0
         time = self.start + (first + np.arange(ticks)[:, None]) * self.interval + jitter
         return pa.table(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,8 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.config.senders import find_port, without_addresses
+
 ROOT = Path(__file__).resolve().parents[2]
-_HIDDEN = ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE", "TWINS_DATA")
 
 
 class Up:
@@ -34,8 +33,7 @@ class Up:
     ) -> None:
         self.data, self.log = data, log
         self.port = port or find_port()
-        self.environment = {key: value for key, value in os.environ.items() if key not in _HIDDEN}
-        self.environment |= {"TWINS_NO_VENV": "1", **(env or {})}
+        self.environment = without_addresses() | {"TWINS_NO_VENV": "1", **(env or {})}
         command = [sys.executable, "manage.py", "up", "--data", str(data), "--port", str(self.port), *arguments]
         with log.open("w") as file:
             self.process = subprocess.Popen(
@@ -96,12 +94,6 @@ class Up:
         self.process.send_signal(number)
         self.process.wait(30)
         return time.monotonic() - start
-
-
-def find_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

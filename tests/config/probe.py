@@ -1,6 +1,7 @@
 """What the tests of the whole path ask of a running installation, in a process of its own: `python probe.py VERB`.
 
-`seed` makes one part with 20 sensors and prints a token and their UUIDs; `readings` prints every reading of the lake;
+`seed` makes one part with 20 sensors and prints a token, their UUIDs and their lake keys; `readings` prints every
+reading of the lake, `latest` the newest of each sensor;
 `stored` prints the keys of all batches, and how many readings lie more than once in live files and hot batches.
 The installation is the one that TWINS_DATA names.
 """
@@ -22,7 +23,6 @@ import django
 
 django.setup()
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from assets.models import Level, Sensor
@@ -30,7 +30,8 @@ from assets.services import NewAsset, create_assets, create_sensors
 from twins.conf import settings
 from twins.models import Batch, LakeFile, Scope
 from twins.models.ingestion import FileState
-from twins.selectors.readings import scan_readings
+from twins.selectors.readings import latest_readings, scan_readings
+from twins.selectors.view import read_body
 from twins.services.tokens import create_token
 
 
@@ -46,7 +47,11 @@ def seed() -> dict[str, object]:
         sensors=[Sensor(asset=tree["K1-P-B"], name=f"s{i}", quantity="temperature", unit="Cel") for i in range(20)]
     )
     _, token = create_token(name="kill test", scopes=[Scope.INGEST, Scope.READ])
-    return {"token": token, "sensors": [str(sensor.uuid) for sensor in sensors]}
+    return {
+        "token": token,
+        "sensors": [str(sensor.uuid) for sensor in sensors],
+        "keys": [sensor.pk for sensor in sensors],
+    }
 
 
 def readings() -> list[list[object]]:
@@ -56,6 +61,12 @@ def readings() -> list[list[object]]:
     return [[uuids[sensor], time.isoformat(), value] for sensor, time, value in zip(*columns, strict=True)]
 
 
+def latest() -> dict[str, list[object]]:
+    found = latest_readings(Sensor.objects.values_list("pk", flat=True))
+    uuids = dict(Sensor.objects.values_list("pk", "uuid"))
+    return {str(uuids[key]): [row.time.isoformat(), row.value] for key, row in found.items()}
+
+
 def stored() -> dict[str, object]:
     """Counted before any merging, which would hide what is there twice."""
     root, triples = settings().LAKE, Counter[tuple[object, ...]]()
@@ -63,7 +74,7 @@ def stored() -> dict[str, object]:
         table = pq.read_table(root / file.path, partitioning=None)
         triples.update(zip(*(table[name].to_pylist() for name in ("sensor", "time", "batch")), strict=True))
     for batch in Batch.objects.filter(compacted_at__isnull=True):
-        table = pa.ipc.open_stream(bytes(batch.body)).read_all()
+        table = read_body(batch.landing, batch.body)
         triples.update(
             (sensor, time, batch.pk)
             for sensor, time in zip(table["sensor"].to_pylist(), table["time"].to_pylist(), strict=True)
@@ -73,4 +84,4 @@ def stored() -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    print(json.dumps({"seed": seed, "readings": readings, "stored": stored}[sys.argv[1]]()))
+    print(json.dumps({"seed": seed, "readings": readings, "latest": latest, "stored": stored}[sys.argv[1]]()))

@@ -10,12 +10,23 @@ clock.
 from twins.lake.body import decode_body, encode_body, read_landing, write_landing
 from twins.lake.footers import footer_of
 from twins.lake.intake import MAX_REJECTS, Reject, conform, content_hash, find_rejects, ranges, sort_and_drop_repeats
-from twins.lake.layout import day_of_path, landing_path, minute_path, published_path, raw_path, temporary_path
+from twins.lake.layout import (
+    MANIFEST,
+    RAW,
+    day_of_path,
+    landing_path,
+    minute_path,
+    published_path,
+    raw_path,
+    sensors_path,
+    temporary_path,
+)
 from twins.lake.merge import merge, newest, split_by_day, split_by_rows
 from twins.lake.rollup import (
     MINUTE,
     MINUTE_SCHEMA,
     WINDOW_SCHEMA,
+    WINDOWED_SCHEMA,
     keys_of_readings,
     minute_keys,
     roll_up,
@@ -27,17 +38,30 @@ from twins.lake.rollup import (
 )
 from twins.lake.scan import read_files, select
 from twins.lake.schema import BODY_SCHEMA, EPOCH, READING_SCHEMA, from_microseconds, microseconds, stamp_batch
-from twins.lake.store import Location, list_files, old_files, open_store, publish, remove_files
+from twins.lake.store import (
+    Location,
+    files_of_manifest,
+    list_files,
+    old_files,
+    open_store,
+    publish,
+    read_whole,
+    remove_files,
+    write_synced,
+)
 from twins.lake.writer import SETTLED, FileFacts, split_by_content, write_file
 
 __all__ = [
     "BODY_SCHEMA",
     "EPOCH",
+    "MANIFEST",
     "MAX_REJECTS",
     "MINUTE",
     "MINUTE_SCHEMA",
+    "RAW",
     "READING_SCHEMA",
     "SETTLED",
+    "WINDOWED_SCHEMA",
     "WINDOW_SCHEMA",
     "FileFacts",
     "Location",
@@ -47,6 +71,7 @@ __all__ = [
     "day_of_path",
     "decode_body",
     "encode_body",
+    "files_of_manifest",
     "find_rejects",
     "footer_of",
     "from_microseconds",
@@ -66,9 +91,11 @@ __all__ = [
     "raw_path",
     "read_files",
     "read_landing",
+    "read_whole",
     "remove_files",
     "roll_up",
     "select",
+    "sensors_path",
     "sort_and_drop_repeats",
     "sort_minutes",
     "split_by_content",
@@ -82,4 +109,5 @@ __all__ = [
     "write_file",
     "write_landing",
     "write_minutes",
+    "write_synced",
 ]

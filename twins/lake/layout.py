@@ -2,7 +2,8 @@
 keys.
 
 `raw/v1/day=YYYY-MM-DD/NAME.parquet` holds readings of one UTC day, `minute/v1/day=YYYY-MM-DD/NAME.parquet` a roll-up
-of them by the minute, `landing/v1/NAME.arrows` a body too big for a row.
+of them by the minute, `landing/v1/NAME.arrows` a body too big for a row; `manifest.json` names what is live, and
+`sensors/v1/NAME.parquet` which number is which sensor.
 A file being written starts with a dot and does not end in `.parquet`, so no engine's pattern takes it for a part of
 the lake.
 """
@@ -15,7 +16,9 @@ from pathlib import PurePosixPath
 RAW = "raw/v1"
 MINUTE = "minute/v1"
 LANDING = "landing/v1"
-TOPS = (RAW, MINUTE, LANDING)
+SENSORS = "sensors/v1"
+MANIFEST = "manifest.json"
+TOPS = (RAW, MINUTE, LANDING, SENSORS)
 
 
 def raw_path(day: date, name: str) -> str:
@@ -31,6 +34,11 @@ def minute_path(day: date, name: str) -> str:
 def landing_path(name: str) -> str:
     """Path of a landing object."""
     return f"{LANDING}/{name}.arrows"
+
+
+def sensors_path(name: str) -> str:
+    """Path of a file that says which number is which sensor."""
+    return f"{SENSORS}/{name}.parquet"
 
 
 def temporary_path(path: str) -> str:

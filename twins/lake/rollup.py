@@ -42,6 +42,14 @@ MINUTE_SCHEMA = pa.schema(
 """A minute of a sensor; `..._at` are microseconds after the minute's beginning, of the first of equal values; `quality`
 is the worst: bad before uncertain before good."""
 
+WINDOWED_SCHEMA = pa.schema(
+    [
+        MINUTE_SCHEMA.field(name)
+        for name in ("sensor", "minute", "count", "min", "max", "sum", "first", "last", "quality")
+    ]
+)
+"""What windows are made of."""
+
 _ROW_GROUP = 8_192
 """Small, so that one sensor's day costs little more than its own minutes."""
 
@@ -111,7 +119,7 @@ def sort_minutes(tables: Sequence[pa.Table]) -> pa.Table:
     """Minutes of several tables, none of which shares a (sensor, minute) with another, in order."""
     filled = [table for table in tables if table.num_rows]
     if not filled:
-        return MINUTE_SCHEMA.empty_table()
+        return tables[0] if tables else MINUTE_SCHEMA.empty_table()
     table = pa.concat_tables(filled)
     keys = minute_keys(table)
     return table if (keys[1:] > keys[:-1]).all() else table.take(pa.array(np.argsort(keys, kind="stable")))

@@ -15,6 +15,7 @@ from twins.lake.schema import READING_SCHEMA, microseconds
 from twins.lake.store import Bucket, Location, open_store
 
 _TIME = pa.timestamp("us", tz="UTC")
+_FEW = 8
 _ALWAYS = (np.iinfo(np.int64).min, np.iinfo(np.int64).max)
 
 
@@ -100,16 +101,24 @@ def _slices(
     shift = np.cumsum(ends - begins) - (ends - begins) - begins
     low = np.maximum(runs[:, 0][:, None], begins[None, :]) + shift
     high = np.minimum(runs[:, 1][:, None], ends[None, :]) + shift
-    pieces = list(zip(low[low < high].tolist(), high[low < high].tolist(), strict=True))
+    pieces = np.stack([low[low < high], high[low < high]], axis=1)
     # Most files lie wholly within a long span: then nothing has to be cut sensor by sensor.
-    if footer.first[groups].min() < span[0] or footer.last[groups].max() >= span[1]:
-        time = table.column(1).cast(pa.int64()).to_numpy()
-        pieces = [
-            (a + int(np.searchsorted(time[a:b], span[0])), a + int(np.searchsorted(time[a:b], span[1])))
-            for a, b in pieces
-        ]
-    for a, b in _joined(pieces):
-        yield table.slice(a, b - a)
+    if footer.first[groups].min() >= span[0] and footer.last[groups].max() < span[1]:
+        yield from (table.slice(a, b - a) for a, b in _joined(pieces.tolist()))
+        return
+    time = table.column(1).cast(pa.int64()).to_numpy()
+    if len(pieces) > _FEW:
+        # One comparison of all rows is quicker than a slice for each of many sensors.
+        inside = np.zeros(len(time) + 1, np.int8)
+        np.add.at(inside, pieces[:, 0], 1)
+        np.add.at(inside, pieces[:, 1], -1)
+        held = np.cumsum(inside[:-1], dtype=np.int8).view(bool)
+        yield table.filter(pa.array(held & (time >= span[0]) & (time < span[1])))
+        return
+    for a, b in pieces.tolist():
+        first, end = (a + int(np.searchsorted(time[a:b], bound)) for bound in span)
+        if first < end:
+            yield table.slice(first, end - first)
 
 
 def _joined(pieces: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:

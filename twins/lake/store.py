@@ -8,6 +8,7 @@ calls it live.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
@@ -18,7 +19,7 @@ import pyarrow as pa
 from pyarrow.fs import FileSelector, FileSystem, FileType
 
 from twins.exceptions import ConfigurationError
-from twins.lake.layout import TOPS, temporary_path
+from twins.lake.layout import MANIFEST, TOPS, temporary_path
 
 Location = Path | str
 """A directory, or a URI of an object store: `s3://bucket/prefix?region=...`, as `pyarrow.fs` takes it."""
@@ -170,6 +171,14 @@ def _store(location: str, process: int) -> Store:
         raise ConfigurationError(
             f"TWINS['LAKE'] is {location!r}, which cannot be opened ({error}): use a directory or s3://bucket/prefix."
         ) from error
+
+
+def files_of_manifest(location: Location) -> set[str]:
+    """Files that the manifest names and no index: which number is which sensor."""
+    try:
+        return {json.loads(read_whole(location, MANIFEST).to_pybytes())["sensors"]}
+    except FileNotFoundError:
+        return set()
 
 
 def write_synced(location: Location, path: str, data: bytes) -> None:

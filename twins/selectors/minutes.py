@@ -22,15 +22,21 @@ from twins.selectors.view import File, View, look, retry
 _MINUTE = timedelta(minutes=1)
 
 
-def minutes_of(*, sensors: Sequence[int], start: datetime | None = None, end: datetime | None = None) -> pa.Table:
-    """The minutes of `sensors`, in MINUTE_SCHEMA, sorted; those at the edges hold what lies in `start` <= time < `end`.
+def minutes_of(
+    *,
+    sensors: Sequence[int],
+    start: datetime | None = None,
+    end: datetime | None = None,
+    columns: pa.Schema = MINUTE_SCHEMA,
+) -> pa.Table:
+    """The minutes of `sensors`, in `columns`, sorted; those at the edges hold what lies in `start` <= time < `end`.
 
     Of minutes whose readings retention has removed, the roll-up stands, as long as the whole minute lies within.
     """
     wanted = sorted(set(sensors))
     if not wanted or (start is not None and end is not None and start >= end):
-        return MINUTE_SCHEMA.empty_table()
-    return retry(lambda: minutes_in(look(wanted, floor_minute(start), end, rolled=True), start, end))
+        return columns.empty_table()
+    return retry(lambda: minutes_in(look(wanted, floor_minute(start), end, rolled=True), start, end, columns))
 
 
 def windows_of(
@@ -45,7 +51,8 @@ def windows_of(
     if microseconds <= 0:
         raise ValueError(f"The width of a window is {width}: it must be positive.")
     if microseconds % MINUTE == 0:
-        return lake.windows_of_minutes(minutes_of(sensors=sensors, start=start, end=end), width=microseconds)
+        minutes = minutes_of(sensors=sensors, start=start, end=end, columns=lake.WINDOWED_SCHEMA)
+        return lake.windows_of_minutes(minutes, width=microseconds)
     wanted = sorted(set(sensors))
     if not wanted or (start is not None and end is not None and start >= end):
         return lake.WINDOW_SCHEMA.empty_table()
@@ -53,34 +60,43 @@ def windows_of(
     return lake.windows_of_readings(readings, width=microseconds)
 
 
-def minutes_in(view: View, start: datetime | None, end: datetime | None) -> pa.Table:
-    """The minutes of a view that was taken with roll-ups from the beginning of the minute of `start`."""
+def minutes_in(
+    view: View, start: datetime | None, end: datetime | None, columns: pa.Schema = MINUTE_SCHEMA
+) -> pa.Table:
+    """The minutes, in `columns`, of a view that was taken with roll-ups from the beginning of the minute of `start`."""
     first, beyond = _ceiling(start), floor_minute(end)
     if first is not None and beyond is not None and first > beyond:
-        return lake.roll_up(view.readings(start, end))
+        return lake.roll_up(view.readings(start, end)).select(columns.names)
     edges = []
     if first != start:
-        edges.append(lake.roll_up(view.readings(start, first)))
+        edges.append(lake.roll_up(view.readings(start, first)).select(columns.names))
     if beyond != end:
-        edges.append(lake.roll_up(view.readings(beyond, end)))
-    whole = [] if first is not None and first == beyond else [_whole(view, first, beyond)]
-    return lake.sort_minutes([*edges, *whole])
+        edges.append(lake.roll_up(view.readings(beyond, end)).select(columns.names))
+    whole = [] if first is not None and first == beyond else [_whole(view, first, beyond, columns)]
+    return lake.sort_minutes([*edges, *whole]) if edges else whole[0]
 
 
-def _whole(view: View, first: datetime | None, beyond: datetime | None) -> pa.Table:
-    rolled = [(file, _rolled(view, [file.minutes], first, beyond)) for file in view.files if file.minutes]
+def _whole(view: View, first: datetime | None, beyond: datetime | None, columns: pa.Schema) -> pa.Table:
+    rolled = [(file, _rolled([file.minutes], view, first, beyond, columns)) for file in view.files if file.minutes]
     loose = _loose(view, first, beyond)
-    archive = _rolled(view, view.archive, first, beyond)
-    sources = [archive, *(minutes for _, minutes in rolled), lake.roll_up(loose)]
-    if sum(source.num_rows > 0 for source in sources) < 2:
-        return lake.sort_minutes(sources)
-    keys, counts = np.unique(np.concatenate([lake.minute_keys(source) for source in sources]), return_counts=True)
+    archive = _rolled(view.archive, view, first, beyond, columns)
+    sources = [archive, *(minutes for _, minutes in rolled), lake.roll_up(loose).select(columns.names)]
+    keys = np.concatenate([lake.minute_keys(source) for source in sources])
+    order = np.argsort(keys, kind="stable")
+    same = keys[order[1:]] == keys[order[:-1]]
+    if not same.any():
+        # Sorted already when it is one source, which is most often so.
+        return pa.concat_tables(sources) if len(order) == _most(sources) else pa.concat_tables(sources).take(order)
     closed = lake.minute_keys(archive)
-    shared = np.setdiff1d(keys[counts > 1], closed, assume_unique=True)
-    anew = lake.roll_up(_readings_of(view, rolled, loose, shared))
+    shared = np.setdiff1d(keys[order[1:]][same], closed)
+    anew = lake.roll_up(_readings_of(view, rolled, loose, shared)).select(columns.names)
     dropped = np.concatenate([shared, closed])
     kept = [_keyed(source, ~np.isin(lake.minute_keys(source), dropped)) for source in sources[1:]]
     return lake.sort_minutes([archive, anew, *kept])
+
+
+def _most(sources: list[pa.Table]) -> int:
+    return max(source.num_rows for source in sources)
 
 
 def _loose(view: View, first: datetime | None, beyond: datetime | None) -> pa.Table:
@@ -89,8 +105,10 @@ def _loose(view: View, first: datetime | None, beyond: datetime | None) -> pa.Ta
     return without.readings(first, beyond)
 
 
-def _rolled(view: View, paths: list[str], first: datetime | None, beyond: datetime | None) -> pa.Table:
-    return lake.read_files(settings().LAKE, paths, sensors=view.sensors, start=first, end=beyond, schema=MINUTE_SCHEMA)
+def _rolled(
+    paths: list[str], view: View, first: datetime | None, beyond: datetime | None, columns: pa.Schema
+) -> pa.Table:
+    return lake.read_files(settings().LAKE, paths, sensors=view.sensors, start=first, end=beyond, schema=columns)
 
 
 def _readings_of(view: View, rolled: list[tuple[File, pa.Table]], loose: pa.Table, keys: np.ndarray) -> pa.Table:

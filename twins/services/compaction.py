@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -25,6 +23,7 @@ from twins.exceptions import LakeError
 from twins.lake import SETTLED
 from twins.models import LakeFile
 from twins.models.ingestion import Dataset
+from twins.services.parts import Part, swap_parts
 from twins.services.swap import DAYS, HOT_TAIL, Overtaken, Step, Written, no_step, retire, swap
 from twins.services.sweeping import Sweep, sweep_lake
 
@@ -60,17 +59,6 @@ LATE_SHARE = 8
 LATE = timedelta(hours=1)
 
 _log = logging.getLogger(__name__)
-_WRITERS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Merged readings of one day that will become a file, or two of a settled day; loaded when their turn comes, so
-    that memory holds few of them."""
-
-    day: date
-    level: int
-    load: Callable[[], pa.Table]
 
 
 def compact_hot_tail(*, limit: int = ROUND_ROWS, step: Step = no_step) -> int:
@@ -230,7 +218,7 @@ def _roll_up_file(path: str, day: date, level: int, batches: list[int], step: St
         return 0
     minutes = lake.roll_up(readings)
     worth = lake.worth_a_file(readings.num_rows, minutes.num_rows)
-    intent = LakeFile(path=lake.minute_path(day, _name(path)), dataset=Dataset.MINUTE, day=day, level=level)
+    intent = LakeFile(path=lake.minute_path(day, uuid.uuid4().hex), dataset=Dataset.MINUTE, day=day, level=level)
 
     def write() -> list[Written]:
         if not worth:
@@ -276,60 +264,6 @@ def _read(batch: int, landing: str | None, body: Any) -> pa.Table | None:
 
 def _pieces(readings: pa.Table) -> list[tuple[date, pa.Table]]:
     return [(day, part) for day, whole in lake.split_by_day(readings) for part in lake.split_by_rows(whole, FILE_ROWS)]
-
-
-def swap_parts(parts: Sequence[Part], *, lock: int, step: Step, replace: Callable[[], list[str]]) -> list[str] | None:
-    """Bring parts into the lake as files, with their roll-ups; see `swap`."""
-    plans = [(part, _intents(part)) for part in parts]
-
-    def write() -> list[Written]:
-        # Syncs of several small files at once share the file system's journal commits; merged ones need the memory.
-        workers = 1 if any(part.level for part in parts) else _WRITERS
-        with ThreadPoolExecutor(workers) as pool:
-            return [file for files in pool.map(lambda plan: _write(plan[0], plan[1], step), plans) for file in files]
-
-    intents = [intent for _, planned in plans for intent in planned]
-    return swap(intents=intents, write=write, replace=replace, lock=lock, step=step)
-
-
-def _intents(part: Part) -> list[LakeFile]:
-    """The files a part may become: of readings, and of the roll-ups of those, in turns."""
-    names = [uuid.uuid4().hex for _ in range(2 if part.level == SETTLED else 1)]
-    common: dict[str, Any] = {"day": part.day, "level": part.level}
-    raw = [LakeFile(path=lake.raw_path(part.day, name), dataset=Dataset.RAW, **common) for name in names]
-    if not part.level:
-        return raw
-    return raw + [LakeFile(path=lake.minute_path(part.day, name), dataset=Dataset.MINUTE, **common) for name in names]
-
-
-def _write(part: Part, intents: Sequence[LakeFile], step: Step) -> list[Written]:
-    readings = part.load()
-    if not readings.num_rows:
-        return []
-    tables = lake.split_by_content(readings) if part.level == SETTLED else [readings]
-    return [file for table, intent in zip(tables, intents, strict=False) for file in _write_pair(table, intent, step)]
-
-
-def _write_pair(readings: pa.Table, intent: LakeFile, step: Step) -> list[Written]:
-    root, level = settings().LAKE, intent.level
-    facts = lake.write_file(root, intent.path, readings, level=level)
-    step("written")
-    if not level:
-        return [Written(intent.path, facts)]
-    minutes = lake.roll_up(readings)
-    files = [Written(intent.path, facts, minutes=minutes.num_rows)]
-    if lake.worth_a_file(readings.num_rows, minutes.num_rows):
-        path = lake.minute_path(intent.day, _name(intent.path))
-        batches = (facts.batch_min, facts.batch_max)
-        files.append(
-            Written(path, lake.write_minutes(root, path, minutes, level=level, batches=batches), of=intent.path)
-        )
-        step("rolled")
-    return files
-
-
-def _name(path: str) -> str:
-    return path.rpartition("/")[2].removesuffix(".parquet")
 
 
 def _close_batches(batches: list[int]) -> list[str]:

@@ -101,7 +101,7 @@ def retire(paths: Sequence[str]) -> list[str]:
 
 
 def _told(written: Sequence[Written]) -> dict[str, Any]:
-    raw = [file.facts.rows for file in written if file.of is None]
+    raw = [file.facts.rows for file in written if file.path.startswith(lake.RAW)]
     return {"rows": sum(raw), "files": len(raw)}
 
 
@@ -116,6 +116,12 @@ def _forget(paths: set[str]) -> list[str]:
             "DELETE FROM twins_lakefile WHERE path = ANY(%s) AND state = 'intent' RETURNING path", [sorted(paths)]
         )
         return [row[0] for row in cursor.fetchall()]
+
+
+def await_lock(key: int) -> None:
+    """Wait for what holds a lock, and hold it until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('twins.compaction'), %s)", [key])
 
 
 def _lock(key: int) -> bool:

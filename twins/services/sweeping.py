@@ -12,6 +12,8 @@ from twins.conf import settings
 
 GRACE = timedelta(hours=1)
 """How long replaced files stay for readers that hold them, and unknown ones for writers that are slow."""
+BACKUP = 3
+"""The lock that a backup shares and a sweep cannot have meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +30,17 @@ def sweep_lake(*, now: datetime, grace: timedelta = GRACE) -> Sweep:
     A live file, or the landing object of a hot batch, is never touched. Safe at any time and twice at once.
     """
     before = now - grace
-    removed = _sweep_retired(before) + _sweep_intents(before) + _sweep_unknown(before)
+    removed = 0 if _is_backed_up() else _sweep_retired(before) + _sweep_intents(before) + _sweep_unknown(before)
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM twins_batch WHERE compacted_at IS NULL")
         return Sweep(removed=removed, hot_batches=cursor.fetchone()[0])
+
+
+def _is_backed_up() -> bool:
+    """Whether a backup is copying files, some of which may have been replaced since it began."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT NOT pg_try_advisory_xact_lock(hashtext('twins.compaction'), %s)", [BACKUP])
+        return bool(cursor.fetchone()[0])
 
 
 def _sweep_retired(before: datetime) -> int:
@@ -56,7 +65,7 @@ def _sweep_unknown(before: datetime) -> int:
         "UNION ALL SELECT landing FROM twins_batch WHERE compacted_at IS NULL AND landing IS NOT NULL",
         sorted(found),
     )
-    return lake.remove_files(settings().LAKE, found.difference(known))
+    return lake.remove_files(settings().LAKE, found.difference(known, lake.files_of_manifest(settings().LAKE)))
 
 
 def _paths(statement: str, argument: datetime | list[str]) -> list[str]:

@@ -1,8 +1,8 @@
 """Runs an operation of the lake in a process of its own for each line of standard input, and kills it where told.
 
-A line is JSON: {"run": "accept" | "compact" | "merge", "kill": [step, nth] | null, ...arguments}; the answer is the
-process's wait status: 0, or -9 for a killed one. Django is loaded once and every operation runs in a fork, which costs
-milliseconds instead of a second.
+A line is JSON: {"run": "accept" | "compact" | "merge" | "settle", "kill": [step, nth] | null, ...arguments}; the answer
+is the process's wait status: 0, or -9 for a killed one. Django is loaded once and every operation runs in a fork, which
+costs milliseconds instead of a second.
 """
 
 from __future__ import annotations
@@ -26,9 +26,13 @@ def main() -> None:
     import django
 
     django.setup()
+    import twins.lake.rollup
+
+    # However small a file is, its roll-up is written.
+    twins.lake.rollup._LEAST = twins.lake.rollup._PAYS = 1
     # Loaded once, here; the forks only use it.
     import twins.services.compaction
-    import twins.services.ingestion  # noqa: F401
+    import twins.services.ingestion
 
     for line in sys.stdin:
         child = os.fork()
@@ -64,6 +68,8 @@ def _operation(order: dict[str, Any], step: Callable[[str], None]) -> object:
 
     if order["run"] == "compact":
         return compaction.compact_hot_tail(step=step)
+    if order["run"] == "settle":
+        return compaction.settle_day(day=date.fromisoformat(order["day"]), step=step)
     if order["run"] == "merge":
         return compaction.compact_day(day=date.fromisoformat(order["day"]), fan_in=2, step=step)
     ingestion.MAX_BODY = order["max_body"]

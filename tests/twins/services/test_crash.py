@@ -131,17 +131,18 @@ def test_a_killed_compaction_changes_nothing_or_everything(run, sensor_keys, sca
     assert_all_there(producer, scanned)
 
 
-def test_a_killed_merge_of_a_day_changes_nothing_or_everything(run, sensor_keys, scanned, settings) -> None:
+@pytest.mark.parametrize("operation", ["merge", "settle"])
+def test_a_killed_merge_of_a_day_changes_nothing_or_everything(run, sensor_keys, scanned, settings, operation) -> None:
     producer = Producer(run, sensor_keys)
-    for name in SWAP:
+    for name in (*SWAP, "rolled"):
         for _ in range(2):
             producer.send()
             until_done(run, "compact")
-        day = LakeFile.objects.filter(state=FileState.LIVE, level=0).latest("id").day.isoformat()
-        assert run("merge", (name, 1), day=day) == -9
+        day = LakeFile.objects.filter(state=FileState.LIVE, level=0, dataset="raw").latest("id").day.isoformat()
+        assert run(operation, (name, 1), day=day) == -9
         assert_all_there(producer, scanned)
         if name != "committed":
-            until_done(run, "merge", day=day)
+            until_done(run, operation, day=day)
             assert_all_there(producer, scanned)
 
     assert_tidy_after_a_sweep(settings.TWINS["LAKE"])

@@ -1,0 +1,94 @@
+"""Clients that send until acknowledged, and questions to a running installation; both outlast its deaths."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+START = datetime(2026, 1, 31, 23, 59, tzinfo=UTC)
+_HIDDEN = ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE", "TWINS_DATA")
+
+
+def without_addresses() -> dict[str, str]:
+    """This process's environment without what would lead to the engines of the tests."""
+    return {key: value for key, value in os.environ.items() if key not in _HIDDEN}
+
+
+def find_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Sender(threading.Thread):
+    """One client: numbered batches, each sent with its key until acknowledged; every fifth corrects an older one."""
+
+    def __init__(self, up: Any, number: int, token: str, sensors: list[str]) -> None:
+        super().__init__(daemon=True)
+        self.up, self.number, self.token, self.sensors = up, number, token, sensors
+        self.stopping = threading.Event()
+        self.acknowledged: list[int] = []
+
+    def run(self) -> None:
+        with httpx.Client(timeout=5, headers={"Authorization": f"Bearer {self.token}"}) as client:
+            batch = 0
+            while not self.stopping.is_set():
+                self._send_until_acknowledged(client, batch)
+                self.acknowledged.append(batch)
+                batch += 1
+
+    def _send_until_acknowledged(self, client: httpx.Client, batch: int) -> None:
+        headers = {"Idempotency-Key": f"{self.number}-{batch}"}
+        while True:
+            try:
+                answer = client.post(f"{self.up.url}/ingest", json=self.rows(batch), headers=headers)
+            except httpx.HTTPError:
+                time.sleep(0.1)
+                continue
+            if answer.is_success:
+                return
+            assert answer.status_code >= 500 or answer.status_code == 429, answer.text
+            time.sleep(0.1)
+
+    def rows(self, batch: int) -> list[dict[str, object]]:
+        corrects = batch - 3 if batch % 5 == 4 else batch
+        first = START + timedelta(seconds=10 * corrects)
+        return [
+            {
+                "sensor": sensor,
+                "time": (first + timedelta(seconds=second)).isoformat(),
+                "value": float(batch * 1000 + second * 10 + place),
+            }
+            for place, sensor in enumerate(self.sensors)
+            for second in range(5)
+        ]
+
+    def expected(self) -> dict[tuple[str, str], float]:
+        """Newest acknowledged value of each (sensor, time)."""
+        return {
+            (str(row["sensor"]), str(row["time"])): float(str(row["value"]))
+            for batch in self.acknowledged
+            for row in self.rows(batch)
+        }
+
+
+def ask(up: Any, verb: str) -> Any:
+    """The answer of probe.py; asked again while PostgreSQL recovers."""
+    environment = {**up.environment, "TWINS_DATA": str(up.data)}
+    for _ in range(20):
+        command = [sys.executable, str(Path(__file__).with_name("probe.py")), verb]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            return json.loads(done.stdout.splitlines()[-1])
+        time.sleep(0.5)
+    raise AssertionError(done.stderr)

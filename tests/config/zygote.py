@@ -1,0 +1,43 @@
+"""Web servers and workers that start in milliseconds: everything is imported once, and each of them is a fork.
+
+A line of standard input is `web PORT` or `worker`; the answer is the process id. The children are the real thing:
+uvicorn with the project's ASGI application, and a Celery worker with its clock. TWINS_DATA names the installation.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+
+def main() -> None:
+    import uvicorn
+
+    from config.asgi import application
+    from config.celery import app
+
+    app.loader.import_default_modules()
+    # Whom nobody waits for must not stay as a zombie.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    for line in sys.stdin:
+        name, *arguments = line.split()
+        child = os.fork()
+        if child == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            if name == "web":
+                uvicorn.run(application, port=int(arguments[0]), log_level="warning", lifespan="off")
+            else:
+                schedule = Path(os.environ["TWINS_DATA"]) / f"beat-{os.getpid()}"
+                options = ["--pool=solo", "--without-gossip", "--without-mingle", "--loglevel=ERROR", "--beat"]
+                app.worker_main(["worker", *options, f"--schedule={schedule}"])
+            os._exit(1)
+        print(child, flush=True)
+
+
+if __name__ == "__main__":
+    main()
