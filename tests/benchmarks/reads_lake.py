@@ -8,6 +8,7 @@ bytes that are not decoded, and with its cache of answers off.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import shutil
 import socket
@@ -68,7 +69,7 @@ def run(options: Namespace) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory(prefix="twins-others-") as folder:
         yield _one_day(sensors, day, Path(folder))
         yield from _hundred_sensors(sensors, mixed, Path(folder))
-    yield _thirty_days()
+    yield from _thirty_days()
     yield _latest()
 
 
@@ -245,8 +246,8 @@ def _load_victoria(client: httpx.Client, sensors: np.ndarray) -> None:
     _await(lambda: "vm_active_force_merges 0" in client.get("/metrics").text)
 
 
-def _thirty_days() -> Figure:
-    """Of twenty sensors that say something every ten seconds, one at a time."""
+def _thirty_days() -> Iterator[Figure]:
+    """One at a time of twenty sensors that say something every ten seconds: asked for the first time, and again."""
     start = datetime(2025, 9, 1, tzinfo=UTC)
     sensors = _register("dense", 20)
     ticks = DAYS * 8640
@@ -262,9 +263,11 @@ def _thirty_days() -> Figure:
         series = series_of([sensor], start=start, end=end, points=500)[sensor]
         assert (len(series.points) <= 500, series.total) == (True, ticks)
 
-    chart(int(sensors[0]))
-    times = [_seconds(lambda s=sensor: chart(s)) for sensor in sensors.tolist() * 3]
-    return Figure(name="thirty_days_500_points_ms", value=statistics.median(times) * 1000, unit="ms", goal=("<=", 15))
+    asked = sensors[::4].tolist()
+    first, *again = ([_seconds(lambda s=sensor: chart(s)) * 1000 for sensor in asked] for _ in range(6))
+    yield Figure(name="thirty_days_500_points_first_ms", value=statistics.median(first), unit="ms")
+    value = statistics.median(itertools.chain(*again))
+    yield Figure(name="thirty_days_500_points_ms", value=value, unit="ms", goal=("<=", 15))
 
 
 def _latest() -> Figure:

@@ -23,6 +23,7 @@ from twins.lake.layout import (
 )
 from twins.lake.merge import merge, newest, split_by_day, split_by_rows
 from twins.lake.rollup import (
+    CHART_SCHEMA,
     MINUTE,
     MINUTE_SCHEMA,
     WINDOW_SCHEMA,
@@ -53,6 +54,7 @@ from twins.lake.writer import SETTLED, FileFacts, split_by_content, write_file
 
 __all__ = [
     "BODY_SCHEMA",
+    "CHART_SCHEMA",
     "EPOCH",
     "MANIFEST",
     "MAX_REJECTS",

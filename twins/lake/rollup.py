@@ -50,7 +50,10 @@ WINDOWED_SCHEMA = pa.schema(
 )
 """What windows are made of."""
 
-_ROW_GROUP = 8_192
+CHART_SCHEMA = pa.schema([field for field in MINUTE_SCHEMA if field.name not in ("sum", "first", "last", "quality")])
+"""What charts are made of."""
+
+_ROW_GROUP = 4_096
 """Small, so that one sensor's day costs little more than its own minutes."""
 
 _PAYS = 4

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from twins.lake.blocks import decode, decode_kept
 from twins.lake.footers import Footer, footer_of
 from twins.lake.schema import READING_SCHEMA, microseconds
-from twins.lake.store import Bucket, Location, open_store
+from twins.lake.store import Location, open_store
 
 _TIME = pa.timestamp("us", tz="UTC")
 _FEW = 8
@@ -27,9 +29,10 @@ def read_files(
     start: datetime | None = None,
     end: datetime | None = None,
     schema: pa.Schema = READING_SCHEMA,
+    keep: bool = False,
 ) -> pa.Table:
     """Rows, unmerged, of `sensors` (None: of all) with `start` <= time < `end`, in `schema`, whose second column is the
-    time.
+    time; `keep` what was decoded for whoever asks next.
 
     Raises FileNotFoundError when a file was removed meanwhile.
     """
@@ -39,7 +42,12 @@ def read_files(
     if sensors is None and span == _ALWAYS:
         return pa.concat_tables([_read_whole(root, path, schema) for path in paths])
     wanted = None if sensors is None else np.unique(np.asarray(sensors, dtype=np.int64))
-    parts = [part for path in paths for part in _read_part(root, path, wanted, span, schema)]
+    take = partial(decode_kept if keep else decode, root, columns=schema.names)
+    parts = [
+        _conform(part, schema)
+        for path in paths
+        for part in _part(footer_of(root, path), wanted, span, partial(take, path))
+    ]
     return pa.concat_tables(parts) if parts else schema.empty_table()
 
 
@@ -48,21 +56,14 @@ def _read_whole(root: Location, path: str, schema: pa.Schema) -> pa.Table:
         return _conform(pq.ParquetFile(source).read(columns=schema.names), schema)
 
 
-def _read_part(
-    root: Location, path: str, wanted: np.ndarray | None, span: tuple[int, int], schema: pa.Schema
+def _part(
+    footer: Footer, wanted: np.ndarray | None, span: tuple[int, int], take: Callable[..., pa.Table]
 ) -> Iterator[pa.Table]:
-    footer = footer_of(root, path)
+    """What a file holds of the wanted sensors and the span, out of the row groups that `take` decodes."""
     runs = _runs(footer, wanted)
     groups = _groups(footer, runs, span)
-    if not groups:
-        return
-    store = open_store(root)
-    with store.open(path) as source:
-        # Many small reads cost a round trip each where the file is far away.
-        file = pq.ParquetFile(source, metadata=footer.metadata, pre_buffer=isinstance(store, Bucket))
-        table = file.read_row_groups(groups, columns=schema.names, use_threads=len(groups) > 1)
-    table = _conform(table, schema)
-    yield from _slices(table, footer, runs, groups, span)
+    if groups:
+        yield from _slices(take(footer, groups), footer, runs, groups, span)
 
 
 def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:

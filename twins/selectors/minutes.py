@@ -108,7 +108,8 @@ def _loose(view: View, first: datetime | None, beyond: datetime | None) -> pa.Ta
 def _rolled(
     paths: list[str], view: View, first: datetime | None, beyond: datetime | None, columns: pa.Schema
 ) -> pa.Table:
-    return lake.read_files(settings().LAKE, paths, sensors=view.sensors, start=first, end=beyond, schema=columns)
+    root = settings().LAKE
+    return lake.read_files(root, paths, sensors=view.sensors, start=first, end=beyond, schema=columns, keep=True)
 
 
 def _readings_of(view: View, rolled: list[tuple[File, pa.Table]], loose: pa.Table, keys: np.ndarray) -> pa.Table:

@@ -67,7 +67,7 @@ def _long(view: View, start: datetime | None, end: datetime | None, points: int)
     """Those sensors that have more readings than points and more than half as many minutes, by their minutes."""
     if start is not None and end is not None and (end - start) < timedelta(minutes=points // 2 - 1):
         return {}
-    minutes = _by_sensor(minutes_in(view, start, end))
+    minutes = _by_sensor(minutes_in(view, start, end, lake.CHART_SCHEMA))
     return {
         sensor: _Candidates.of_minutes(rows)
         for sensor, rows in minutes
