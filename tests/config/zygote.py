@@ -29,6 +29,10 @@ def main() -> None:
         child = os.fork()
         if child == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            # What a child says must not be taken for an answer.
+            silence = os.open(os.devnull, os.O_RDWR)
+            for stream in range(3):
+                os.dup2(silence, stream)
             if name == "web":
                 uvicorn.run(application, port=int(arguments[0]), log_level="warning", lifespan="off")
             else:

@@ -155,6 +155,12 @@ class Bucket:
         return f"{self.prefix}/{path}"
 
 
+def public_name(location: Location) -> str:
+    """A location for others to read: without the keys and options that a URI may carry."""
+    scheme, separator, rest = str(location).partition("://")
+    return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}" if separator else scheme
+
+
 def open_store(location: Location) -> Store:
     """The store at a location; raises ConfigurationError when it is no directory and no URI that is understood."""
     # A connection to an object store does not survive a fork.
@@ -169,7 +175,7 @@ def _store(location: str, process: int) -> Store:
         return Bucket(*FileSystem.from_uri(location))
     except (pa.ArrowInvalid, OSError) as error:
         raise ConfigurationError(
-            f"TWINS['LAKE'] is {location!r}, which cannot be opened ({error}): use a directory or s3://bucket/prefix."
+            f"TWINS['LAKE'] is {public_name(location)!r}, which cannot be opened: use a directory or s3://bucket/prefix."
         ) from error
 
 

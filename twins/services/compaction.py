@@ -168,7 +168,7 @@ def settle_day(*, day: date, step: Step = no_step) -> int:
     return _replace(day, old, [part(sensors) for sensors in ranges], step)
 
 
-def settle_finished_days(*, now: datetime, limit: int = 10) -> int:
+def settle_finished_days(*, now: datetime, limit: int = 2) -> int:
     """Run `settle_day` for up to `limit` days that are over and quiet, oldest first; how many files were merged."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -195,7 +195,7 @@ def _sensor_ranges(paths: Sequence[str]) -> list[np.ndarray]:
     return np.split(sensors, np.flatnonzero(np.diff(stretch)) + 1)
 
 
-def roll_up_files(*, limit: int = 50, step: Step = no_step) -> int:
+def roll_up_files(*, limit: int = 10, step: Step = no_step) -> int:
     """Give up to `limit` merged files that nobody has rolled up their roll-up, newest days first; how many were seen.
 
     Merging does it by itself; these are files of earlier versions, or ones whose roll-up was dropped to be made anew.

@@ -88,7 +88,7 @@ def _manifest(now: datetime, sensors: str) -> dict[str, Any]:
     files = [_entry(row) | {"alone": row["day"] not in crowded} for row in rows if row["dataset"] == "raw"]
     return {
         "version": 1,
-        "location": str(settings().LAKE),
+        "location": lake.public_name(settings().LAKE),
         "made_at": now.isoformat(),
         "readable_until": (now + GRACE).isoformat(),
         "columns": _COLUMNS,

@@ -13,7 +13,7 @@ from django.utils.dateparse import parse_datetime
 
 from twins.conf import settings
 from twins.exceptions import BackupError, LakeError
-from twins.lake import MANIFEST
+from twins.lake import MANIFEST, public_name
 from twins.services import backup, publication, verification
 
 
@@ -47,7 +47,7 @@ class Command(BaseCommand):
         made = publication.publish_manifest(now=timezone.now())
         rows = sum(file["rows"] for file in made["files"])
         files, until = len(made["files"]), made["readable_until"]
-        return f"{MANIFEST} in {settings().LAKE}: {files} files, {rows} rows, readable until {until}"
+        return f"{MANIFEST} in {public_name(settings().LAKE)}: {files} files, {rows} rows, readable until {until}"
 
     def _export(self, options: dict[str, Any]) -> str:
         chosen = {"sensors": _keys(options["sensor"]), "start": options["start"], "end": options["end"]}
