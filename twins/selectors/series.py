@@ -104,7 +104,7 @@ class _Candidates(NamedTuple):
 
     def thinned(self, points: int, interval: float | None) -> Series:
         kept = _thin(self.time, self.value, points)
-        times = pa.array(self.time[kept]).cast(pa.timestamp("us", "UTC")).to_pylist()
+        times = [lake.from_microseconds(time) for time in self.time[kept].tolist()]
         rows = zip(times, self.value[kept].tolist(), self.quality[kept].tolist(), strict=True)
         return Series(list(rows), self.total, self._gaps(points, interval))
 
