@@ -110,8 +110,9 @@ def hint(task: Task) -> None:
     _hints.want(task)
 
 
-def _hint_compaction(payload: Mapping[str, Any]) -> None:
+def _hint_work(payload: Mapping[str, Any]) -> None:
     hint(compact_hot_tail)
+    hint(assess_stale)
 
 
-events.listen("readings_accepted", _hint_compaction)
+events.listen("readings_accepted", _hint_work)

@@ -37,7 +37,7 @@ def test_every_command_is_known_and_takes_these_arguments(line: str) -> None:
     if name == "test":  # everything after it is pytest's
         assert set(arguments) <= {"--full", "pytest", "arguments"}
         return
-    numbered = [{"P": "8000"}.get(word, word) for word in arguments]
+    numbered = [{"P": "8000", "N": "3"}.get(word, word) for word in arguments]
     application = get_commands()[name]
     command = load_command_class(application, name) if isinstance(application, str) else application
     command.create_parser("manage.py", name).parse_args(numbered)

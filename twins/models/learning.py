@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
+from django.core.exceptions import ValidationError
 from django.db import models
 
 
@@ -32,3 +36,21 @@ class LearningPlan(models.Model):
 
     def __str__(self) -> str:
         return f"Learning of design {self.design_id}"
+
+    def clean(self) -> None:
+        """Refuse lists that training could not use, each with what it should be."""
+        wrong = {}
+        if not _all_of(self.failure_horizons, _is_horizon):
+            wrong["failure_horizons"] = "Give a list of numbers above 0, in the life unit: [7, 30]."
+        if not _all_of(self.ignored_inputs, lambda value: isinstance(value, str) and bool(value)):
+            wrong["ignored_inputs"] = 'Give a list of names of inputs: ["HPC/T30"].'
+        if wrong:
+            raise ValidationError(wrong)
+
+
+def _all_of(values: object, wanted: Callable[[object], bool]) -> bool:
+    return isinstance(values, list) and all(wanted(value) for value in values)
+
+
+def _is_horizon(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value > 0

@@ -13,6 +13,7 @@ from assets.models import Design, EventKind, Installation, Item, MaintenanceEven
 from twins.lake import microseconds
 from twins.ml import Input, Life
 from twins.models import Assessment, HealthModel, ModelStatus
+from twins.selectors.hot import hot_readings
 from twins.selectors.labels import events_at, segments_of
 
 REFRESHED = timedelta(hours=1)
@@ -190,24 +191,43 @@ def usage_sensor(inputs: Sequence[AssetInput], life_unit: str) -> int | None:
 
 
 def newest_batches(sensors: Sequence[int]) -> dict[int, int]:
-    """The batch of the newest compacted reading of each sensor."""
+    """The batch of the newest reading of each sensor, compacted or hot."""
+    wanted = set(sensors)
+    found = {sensor: reading.batch for sensor, reading in hot_readings().items() if sensor in wanted}
     with connection.cursor() as cursor:
         cursor.execute("SELECT sensor_id, batch FROM twins_latestreading WHERE sensor_id = ANY(%s)", [list(sensors)])
-        return dict(cursor.fetchall())
+        for sensor, batch in cursor.fetchall():
+            found[sensor] = max(batch, found.get(sensor, 0))
+    return found
 
 
 def stale_units(*, now: datetime, limit: int) -> list[int]:
     """At most `limit` assets whose assessment is missing or older than what is known, the longest waiting first.
 
-    Older than: the item installed, the model in force, the readings of its inputs, or an hour. Derived, so that
-    nothing can be lost or pile up: whatever happened in between, the newest state is what gets assessed.
+    Older than: the item installed, the model in force, the readings of its inputs, compacted or hot, or an hour.
+    Derived, so that nothing can be lost or pile up: whatever happened in between, the newest state gets assessed.
     """
+    hot = hot_readings()
+    batches = [reading.batch for reading in hot.values()]
     with connection.cursor() as cursor:
-        cursor.execute(_STALE, [now, now - REFRESHED, limit])
+        cursor.execute(_STALE, [list(hot), batches, now, now - REFRESHED, limit])
         return [row[0] for row in cursor.fetchall()]
 
 
 _STALE = """
+WITH hot AS MATERIALIZED (
+    SELECT place.path, place.id AS asset, sensor.role IN ('setting', 'usage') AS reaches_down, fresh.batch
+    FROM unnest(%s::integer[], %s::bigint[]) AS fresh(sensor, batch)
+    JOIN twins_assets_sensor sensor ON sensor.id = fresh.sensor
+    JOIN twins_assets_asset place ON place.id = sensor.asset_id
+), touched AS (
+    SELECT unit, max(batch) AS batch FROM (
+        SELECT step.id AS unit, hot.batch FROM hot CROSS JOIN LATERAL unnest(hot.path) AS step(id)
+        UNION ALL
+        SELECT unit.id, hot.batch FROM hot JOIN twins_assets_asset unit ON unit.path @> ARRAY[hot.asset]
+        WHERE hot.reaches_down
+    ) every_one GROUP BY unit
+)
 SELECT place.asset_id
 FROM twins_assets_installation place
 JOIN twins_assets_item item ON item.id = place.item_id
@@ -215,12 +235,14 @@ JOIN twins_assets_design design ON design.id = item.design_id
 JOIN twins_assets_asset unit ON unit.id = place.asset_id
 LEFT JOIN twins_healthmodel model ON model.design_id = design.id AND model.status = 'champion'
 LEFT JOIN twins_assessment known ON known.asset_id = place.asset_id
+LEFT JOIN touched ON touched.unit = place.asset_id
 WHERE upper_inf(place.period) AND lower(place.period) <= %s
   AND (design.expected_life IS NOT NULL OR model.id IS NOT NULL)
   AND (known.asset_id IS NULL OR known.source = 'rollup' OR known.item_id IS DISTINCT FROM place.item_id
        OR known.assessed_at < %s OR model.trained_at > known.assessed_at OR model.id <> known.model_id
        OR known.model_id IS NOT NULL AND (
-           EXISTS (SELECT FROM twins_assets_asset below JOIN twins_assets_sensor sensor ON sensor.asset_id = below.id
+           touched.batch > coalesce(known.data_batch, 0)
+           OR EXISTS (SELECT FROM twins_assets_asset below JOIN twins_assets_sensor sensor ON sensor.asset_id = below.id
                    JOIN twins_latestreading newest ON newest.sensor_id = sensor.id
                    WHERE below.path @> ARRAY[unit.id] AND newest.batch > coalesce(known.data_batch, 0))
            OR EXISTS (SELECT FROM twins_assets_sensor sensor

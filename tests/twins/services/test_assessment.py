@@ -110,6 +110,36 @@ def test_only_what_is_newer_makes_an_assessment_stale(seals, accept) -> None:
     assert stale_units(now=later + timedelta(hours=1), limit=3) != []
 
 
+def test_a_hot_reading_is_assessed_before_it_is_compacted_and_once(seals, accept) -> None:
+    """Neither a reading of the part nor a setting above it waits, and a late reading makes nothing go in circles."""
+    compact_hot_tail()
+    _trained(seals)
+    assess_stale(now=seals.now)
+    later = seals.now + timedelta(minutes=30)
+    accept([(seals.keys["S2", "leak"], later, 30.0)])
+    accept([(seals.keys["T5", "load"], later, 50.0)])
+    accept([(seals.keys["S6", "leak"], seals.now - timedelta(days=30), 2.0)])
+    assert stale_units(now=later, limit=100) == [seals.part(number).pk for number in (2, 5, 6)]
+    assess_stale(now=later)
+    assert Assessment.objects.get(asset=seals.part(2)).data_time == later
+    assert stale_units(now=later, limit=100) == []
+    compact_hot_tail()
+    assert stale_units(now=later, limit=100) == []
+
+
+def test_however_many_readings_come_the_newest_state_is_assessed_once(seals, accept) -> None:
+    """Readings that come faster than they are assessed leave no queue behind."""
+    _trained(seals)
+    assess_stale(now=seals.now)
+    for step in range(1, 6):
+        accept([(seals.keys["S2", "leak"], seals.now + step * timedelta(minutes=1), 20.0 + step)])
+    now = seals.now + timedelta(minutes=6)
+    assert stale_units(now=now, limit=100) == [seals.part(2).pk]
+    assert seals.part(2).pk in assess_stale(now=now)
+    assert Assessment.objects.get(asset=seals.part(2)).data_time == seals.now + timedelta(minutes=5)
+    assert assess_stale(now=now) == []
+
+
 def test_going_on_and_starting_afresh_assess_alike(seals, accept) -> None:
     _trained(seals)
     assess_assets(assets=seals.parts, now=seals.now)
