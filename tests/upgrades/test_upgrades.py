@@ -64,7 +64,7 @@ def lost(before: Rows, after: Rows) -> list[Any]:
     missing: list[Any] = []
     for table, rows in before.items():
         columns = set(after[table][0]) if after[table] else set()
-        missing += [(table, name) for name in (set(rows[0]) if rows else ()) - columns if (table, name) not in GONE]
+        missing += [(table, name) for name in (set(rows[0]) if rows else set()) - columns if (table, name) not in GONE]
         kept = [{name: row[name] for name in set(rows[0]) & columns} for row in after[table]] if rows else []
         missing += [
             (table, row) for row in ({n: v for n, v in r.items() if n in columns} for r in rows) if row not in kept
