@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from assets.importing.names import Name, Names
-from assets.importing.planning import Action, Match, Planned, Seen, apply, decide, link, referenced
+from assets.importing.names import Name, Names, site_of
+from assets.importing.planning import Action, Match, Planned, Seen, candidate_of, decide, link, referenced
 from assets.importing.reading import Reading
 from assets.importing.tables import KEY_HEADER, TABLES
 from assets.models import Level
@@ -44,9 +44,7 @@ def plan_assets(readings: Sequence[Reading], names: Names, source: str) -> list[
         _check_parent(reading, parent)
         reference = known.get((reading.kind, reading.key))
         same = _same(reading, site, names)
-        candidate = _TABLE.model()
-        apply(_TABLE, reading, candidate)
-        planned = decide(_TABLE, reading, Match(reference, same, candidate), source)
+        planned = decide(_TABLE, reading, Match(reference, same, *candidate_of(_TABLE, reading)), source)
         if parent is not None and planned.action is not Action.REFUSED:
             _hang(planned, parent)
         done[reading.number] = PlannedAsset(planned, site, parent)
@@ -115,7 +113,7 @@ def _site(reading: Reading, parent: PlannedAsset | None) -> str:
     if parent is not None:
         return parent.site
     above = reading.linked.get("parent")
-    return str(above.root.tag if above is not None else reading.values.get("tag"))
+    return site_of(above) if above is not None else str(reading.values.get("tag"))
 
 
 def _same(reading: Reading, site: str, names: Names) -> Any:

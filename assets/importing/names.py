@@ -40,7 +40,7 @@ class Names:
         target = TABLES[table].target
         rows = ExternalReference.objects.filter(system=self._source, key__in=keys, **{f"{target}__isnull": False})
         found: defaultdict[tuple[str, str], list[Any]] = defaultdict(list)
-        for row in rows.select_related(target):
+        for row in rows.select_related(f"{target}__root" if table == "assets" else target):
             found[table, row.key].append(getattr(row, target))
         return found
 
@@ -56,6 +56,12 @@ class Names:
         """The one record that the source system knows by this key; raises BadCell."""
         what = f"{_SINGULAR[table]} with the key {key!r} of {self._source!r}"
         return _only(self._by_key.get((table, key), []), what, "use its name")
+
+
+def site_of(asset: Asset) -> str:
+    """Tag of the top of the asset's tree; known without a query of what `Names` has found."""
+    found = asset.__dict__.get("site")
+    return str(found or (asset.root.tag if asset.root else asset.tag))
 
 
 def _only(found: list[Any], what: str, more: str) -> Any:
@@ -88,7 +94,7 @@ def _designs(codes: set[str | None]) -> models.QuerySet[Design]:
 
 
 def _assets(tags: set[str | None]) -> models.QuerySet[Asset]:
-    return Asset.objects.filter(tag__in=tags).select_related("root")
+    return Asset.objects.filter(tag__in=tags).annotate(site=models.F("root__tag"))
 
 
 def _items(serial_numbers: set[str | None]) -> models.QuerySet[Item]:
@@ -100,7 +106,7 @@ def _design_names(record: Design) -> Iterator[Name]:
 
 
 def _asset_names(record: Asset) -> Iterator[Name]:
-    yield from ((record.tag, record.root.tag if record.root else record.tag), (record.tag, None))
+    yield from ((record.tag, site_of(record)), (record.tag, None))
 
 
 def _item_names(record: Item) -> Iterator[Name]:

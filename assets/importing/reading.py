@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -51,6 +51,13 @@ class Reading:
             self.column, self.refusal = column, reason
 
 
+_OWN_KEY: Final = {KEY_HEADER: "key", KIND_HEADER: "kind"}
+_NO_KEY: Final = {KEY_HEADER: None, KIND_HEADER: ""}
+
+Taker = Callable[[Reading, Any], None]
+"""Puts what a cell says into what is read of its row; raises BadCell."""
+
+
 class TableReader:
     """Reads the rows of one table."""
 
@@ -58,54 +65,71 @@ class TableReader:
         self.table = table
         self._cells = cells
         self._parts = table.headers
-        self._known: dict[str, dict[Any, Any]] = {}
+        self._takers: dict[str, Taker] = {}
         self._kinds = _declared_kinds(table)
 
     def read(self, row: Row) -> Reading:
         """What a row says; raises UnreadableFile for a header that the table does not have."""
         found = Reading(row.number)
         for header, cell in row.cells.items():
+            take = self._takers.get(header)
+            if take is None:
+                take = self._takers[header] = self._taker(header)
             try:
-                self._take(found, header, cell)
+                take(found, cell)
             except BadCell as error:
                 found.refuse(header, str(error))
         return found
 
-    def _take(self, found: Reading, header: str, cell: Any) -> None:
+    def _taker(self, header: str) -> Taker:
+        """What takes the cells under a header; made once, because a file has many rows and few headers."""
         prefix, dot, name = header.partition(".")
         part = self._parts.get(f"{prefix}." if dot else header) or self._parts.get(f"{header}.")
         match part:
             case Column():
-                found.values[part.field] = self._value(part, cell)
+                target: Any = self.table.model._meta.get_field(part.field)
+                return _into("values", part.field, _remembering(lambda cell: self._cells.read(target, cell)))
             case Values():
-                found.entries.setdefault(part.field, {}).update(self._entries(part, name, cell))
+                return lambda found, cell: found.entries.setdefault(part.field, {}).update(
+                    self._entries(part, name, cell)
+                )
             case Link() if header == part.key:
-                found.keys[part.field] = _optional(cell)
-                found.told.add(part.field)
+                return _key_taker(part.field)
             case Link():
-                self._name(found, header, cell)
+                return self._name_taker(header)
             case Period():
-                end, instant = "lower" if header == part.start else "upper", plain(cell)
-                found.periods.setdefault(part.field, {})[end] = instant and self._cells.instant(instant)
-            case None if header == KEY_HEADER:
-                found.key = _optional(cell)
-            case None if header == KIND_HEADER:
-                found.kind = _optional(cell) or ""
-            case _:
-                raise UnreadableFile(_unknown(self.table, header))
+                return self._instant_taker(part, "lower" if header == part.start else "upper")
+            case None if header in _OWN_KEY:
+                return lambda found, cell: setattr(found, _OWN_KEY[header], _optional(cell) or _NO_KEY[header])
+        raise UnreadableFile(_unknown(self.table, header))
 
-    def _value(self, part: Column, cell: Any) -> Any:
-        known = self._known.setdefault(part.field, {})
-        try:
-            if cell in known and type(cell) is str:
-                return known[cell]
-        except TypeError:  # a list or an object cannot be remembered
-            pass
-        target: Any = self.table.model._meta.get_field(part.field)
-        value = self._cells.read(target, cell)
-        if type(cell) is str and len(known) < _REMEMBERED:
-            known[cell] = value
-        return value
+    def _instant_taker(self, part: Period, end: str) -> Taker:
+        def take(found: Reading, cell: Any) -> None:
+            instant = plain(cell)
+            found.periods.setdefault(part.field, {})[end] = instant and self._cells.instant(instant)
+
+        return take
+
+    def _name_taker(self, header: str) -> Taker:
+        """A header may be part of several names: the site of an asset is that of its parent."""
+        read = _remembering(_optional)
+        places = [
+            (link.field, place, (None,) * len(link.headers))
+            for link in self.table.parts
+            if isinstance(link, Link)
+            for place, each in enumerate(link.headers.values())
+            if each == header
+        ]
+
+        def take(found: Reading, cell: Any) -> None:
+            written = read(cell)
+            for target, place, empty in places:
+                name = found.names.get(target, empty)
+                found.names[target] = (*name[:place], written, *name[place + 1 :])
+                if place == 0:
+                    found.told.add(target)
+
+        return take
 
     def _entries(self, part: Values, name: str, cell: Any) -> dict[str, Any]:
         if name:
@@ -126,17 +150,37 @@ class TableReader:
                 return orjson.loads(cell)
         return text(cell) if isinstance(cell, str) else cell
 
-    def _name(self, found: Reading, header: str, cell: Any) -> None:
-        """A header may be part of several names: the site of an asset is that of its parent."""
-        written = _optional(cell)
-        for link in self.table.parts:
-            if isinstance(link, Link) and header in link.headers.values():
-                place = list(link.headers.values()).index(header)
-                name = list(found.names.get(link.field, (None,) * len(link.headers)))
-                name[place] = written
-                found.names[link.field] = tuple(name)
-                if place == 0:
-                    found.told.add(link.field)
+
+def _into(place: str, target: str, read: Callable[[Any], Any]) -> Taker:
+    def take(found: Reading, cell: Any) -> None:
+        getattr(found, place)[target] = read(cell)
+
+    return take
+
+
+def _key_taker(target: str) -> Taker:
+    def take(found: Reading, cell: Any) -> None:
+        found.keys[target] = _optional(cell)
+        found.told.add(target)
+
+    return take
+
+
+def _remembering(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Like `read`, but a text that was read is not read again."""
+    known: dict[str, Any] = {}
+
+    def remembering(cell: Any) -> Any:
+        if type(cell) is not str:
+            return read(cell)
+        if cell in known:
+            return known[cell]
+        value = read(cell)
+        if len(known) < _REMEMBERED:
+            known[cell] = value
+        return value
+
+    return remembering
 
 
 def _optional(cell: Any) -> str | None:
