@@ -19,6 +19,7 @@ from typing import Any
 
 def main() -> None:
     sys.path.insert(0, str(Path.cwd()))
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     from django.conf import settings
 
     settings.DATABASES["default"]["NAME"] = sys.argv[1]
