@@ -99,6 +99,9 @@ def _asgi_server(django_db_setup: None) -> Iterator[str]:
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
     thread.join(10)
+    from twins.http import alone
+
+    alone.rest()
 
 
 @pytest.fixture

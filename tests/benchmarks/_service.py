@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -79,16 +78,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def settled(busy: float = 0.02, *, service: Service, seconds: float = 120) -> None:
-    """Wait until the service has used less than `busy` of a core for two seconds."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        before = service.cpu()
-        time.sleep(2)
-        if service.cpu() - before < 2 * busy:
-            return
 
 
 def wait_for(url: str) -> None:

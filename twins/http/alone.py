@@ -12,15 +12,17 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
-from django.db import close_old_connections
+from django.db import connections
 from django.http import HttpRequest, HttpResponse
 
 from twins.exceptions import TooBusy
@@ -39,7 +41,15 @@ ROOM = 64 << 20
 _WAIT = 10.0
 _READ_WITHIN = 60.0
 _SMALL = 256 << 10
-_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="twins-alone")
+_KEPT = 60.0
+"""Seconds that a connection to the database is used again."""
+
+
+def _new_threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(THREADS, thread_name_prefix="twins-alone")
+
+
+_threads = _new_threads()
 
 
 def stands_alone(sender: Callable[[HttpRequest], object]) -> Callable[[View], View]:
@@ -92,15 +102,42 @@ def _admits(view: Any) -> Callable[[HttpRequest], Any]:
 
 
 def _call(view: Callable[[HttpRequest], Any], scope: Any, body: bytes) -> HttpResponse | None:
-    # What Django does at the beginning and the end of a request.
-    close_old_connections()
+    for one in connections.all(initialized_only=True):
+        one.health_check_done = False  # type: ignore[attr-defined]  # as Django does when a request begins
     try:
         return view(ASGIRequest(scope, io.BytesIO(body)))
     except Exception:
         _log.exception("a request to %s failed", scope["path"])
         return answer({"errors": [{"message": "Something is wrong here: nothing is known to be kept."}]}, status=500)
     finally:
-        close_old_connections()
+        _keep_connections()
+
+
+_thread = threading.local()
+_lines: WeakSet[Any] = WeakSet()
+
+
+def _keep_connections() -> None:
+    """Close what is broken or old; the rest stays with its thread, because to connect costs more than to write."""
+    kept = _thread.__dict__.setdefault("kept", {})
+    now = time.monotonic()
+    for one in connections.all(initialized_only=True):
+        line, until = kept.get(one.alias, (None, 0.0))
+        if line is not one.connection:
+            kept[one.alias] = one.connection, (until := now + _KEPT)
+            if one.connection is not None:
+                _lines.add(one.connection)
+        if one.errors_occurred or one.in_atomic_block or now > until:
+            one.close()
+
+
+def rest() -> None:
+    """Let the threads go, with their connections; the next request starts new ones."""
+    global _threads
+    _threads, ending = _new_threads(), _threads
+    ending.shutdown()
+    for line in list(_lines):
+        line.close()
 
 
 async def _read(receive: Receive) -> bytes | None:

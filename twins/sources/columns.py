@@ -6,7 +6,6 @@ Each function gives a column in which rows at fault hold something harmless, and
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Callable
 from datetime import date
 from typing import Any
@@ -29,6 +28,8 @@ _TIME = (
 _NO_ZONE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?$")
 _PLAIN_TIME = r"^.{10}T.{8}(\.[0-9]{1,6})?(Z|[+-].{5})$"
 _LONG_DATE = r"^(0000|.{4}-(02-(29|3.)|..-31))"
+_HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
+_DIGITS = [at for at in range(36) if at not in (8, 13, 18, 23)]
 FIRST_US, LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999
 """The first and last microsecond that has a date: the years 1 to 9999."""
 
@@ -47,11 +48,23 @@ def sensors(texts: pa.Array, shown: Shown) -> tuple[pa.Array, Finding]:
 
 def binary_sensors(values: pa.Array) -> tuple[pa.Array, Finding]:
     """UUIDs as 16 bytes, dictionary encoded, null where a row has none."""
-    texts = [str(uuid.UUID(bytes=one)) if one and len(one) == 16 else None for one in values.dictionary.to_pylist()]
-    names = pa.array(texts, pa.string())
+    names = _written(values.dictionary)
     bad = names.take(values.indices).is_null().to_numpy(zero_copy_only=False)
     column = pa.DictionaryArray.from_arrays(values.indices.cast(pa.int32()), names)
     return column, (bad, lambda row: "has no sensor, or one that is not 16 bytes long")
+
+
+def _written(uuids: pa.Array) -> pa.Array:
+    """Binary UUIDs as text; null where there are not 16 bytes."""
+    fitting = pc.fill_null(pc.equal(pc.binary_length(uuids), 16), False)
+    whole = pc.if_else(fitting, uuids.cast(pa.binary()), pa.scalar(bytes(16), pa.binary())).cast(pa.binary(16))
+    raw = np.frombuffer(whole.buffers()[1], np.uint8)[16 * whole.offset :][: 16 * len(whole)].reshape(-1, 16)
+    digits = _HEX[np.stack([raw >> 4, raw & 15], axis=2).reshape(-1, 32)]
+    text = np.full((len(whole), 36), ord("-"), np.uint8)
+    text[:, _DIGITS] = digits
+    offsets = pa.py_buffer(np.arange(0, 36 * len(whole) + 1, 36, dtype=np.int32))
+    written = pa.StringArray.from_buffers(len(whole), offsets, pa.py_buffer(text.tobytes()))
+    return pc.if_else(fitting, written, pa.scalar(None, pa.string()))
 
 
 def _not_a_uuid(value: Any) -> str:

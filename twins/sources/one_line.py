@@ -11,10 +11,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_NAME = r"(?:\\.|[^\\, =])+"
-_MEASUREMENT = re.compile(r"(?:\\.|[^\\, ])+")
+# Possessive: what was once taken is not tried again, so that a long text costs no memory.
+_NAME = r"(?:\\.|[^\\, =])++"
+_MEASUREMENT = re.compile(r"(?:\\.|[^\\, ])++")
 _TAG = re.compile(rf",({_NAME})=({_NAME})")
-_FIELD = re.compile(rf"({_NAME})=(\"(?:\\.|[^\\\"])*\"|[^ ,\"]+)")
+_FIELD = re.compile(rf"({_NAME})=(\"(?:\\.|[^\\\"])*+\"|[^ ,\"]++)")
 _TIME = re.compile(r" +(-?[0-9]{1,19})?[ \r]*$")
 _FLOAT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$")
 _INTEGER = re.compile(r"([+-]?[0-9]+)i$|([0-9]+)u$")
@@ -22,6 +23,10 @@ _TRUTH = {"t": 1.0, "T": 1.0, "true": 1.0, "True": 1.0, "TRUE": 1.0} | {
     "f": 0.0, "F": 0.0, "false": 0.0, "False": 0.0, "FALSE": 0.0,
 }  # fmt: skip
 _ESCAPED = re.compile(r"\\([, =])")
+
+
+LONGEST = 65_536
+"""Characters in a line."""
 
 
 class LineError(ValueError):
@@ -51,6 +56,8 @@ class Series:
 
 def parse_line(text: str) -> Line:
     """Raises LineError for what is no line, or has no number."""
+    if len(text) > LONGEST:
+        raise LineError(f"has {len(text)} characters, more than {LONGEST}: send its fields in several lines")
     at = _series_end(text)
     series = text[:at]
     fields, at = _fields(text, at + len(text[at:]) - len(text[at:].lstrip(" ")))

@@ -1,0 +1,277 @@
+"""How fast and at what cost readings are taken in, against bare PostgreSQL, bare Parquet and VictoriaMetrics.
+
+Web server, worker and clock run as `up` starts them. Processor time is that of everything on the server side, until
+what was sent is compacted and the service is quiet again; peers that are not installed are `absent`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import numpy as np
+import psutil  # type: ignore[import-untyped]
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from django.db import connection
+
+from assets.models import Sensor
+from assets.services import NewAsset, create_assets, create_sensors
+from config.benchmarks import Figure
+from tests.benchmarks import _service
+from tests.benchmarks._mixed import Mixed
+from twins import lake
+from twins.services.tokens import create_token
+
+_LINES = 10_000
+"""Lines in one request, as VictoriaMetrics recommends."""
+_RETRIES = 120
+_BEHIND = 10
+"""Seconds in which merges that run behind come to their end, on either side."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rows", type=float, default=2e6, help="readings of each throughput figure (default 2e6)")
+    parser.add_argument("--sensors", type=int, default=2_000, help="sensors (default 2000)")
+    parser.add_argument("--requests", type=int, default=200, help="requests of the latency figure (default 200)")
+    parser.add_argument("--memory-rows", type=float, default=5e6, help="readings of the memory figure (default 5e6)")
+    parser.add_argument("--only", default="", help="figures whose name begins so")
+
+
+def run(options: argparse.Namespace) -> Iterator[Figure]:
+    sensors = _register(options.sensors)
+    _, token = create_token(name="benchmark", scopes=["ingest"])
+    figures = {
+        "accept_1000_vs_insert": _accept,
+        "lineprotocol_cpu_vs_victoriametrics": _line_protocol,
+        "arrow_vs_write_table": _arrow,
+        "memory_growth_mb": _memory,
+    }
+    for name, measure in figures.items():
+        if name.startswith(options.only):
+            with (
+                tempfile.TemporaryDirectory(prefix="twins-bench-") as folder,
+                _service.running(Path(folder)) as service,
+            ):
+                yield from measure(service, Sender(service.url, token, sensors), options)
+            with connection.cursor() as cursor:
+                cursor.execute("TRUNCATE twins_batch, twins_lakefile, twins_latestreading")
+
+
+class Sender:
+    """A gateway: it keeps one connection, and comes again when it is asked to."""
+
+    def __init__(self, url: str, token: str, sensors: list[Sensor]) -> None:
+        self.client = httpx.Client(base_url=url, headers={"Authorization": f"Token {token}"}, timeout=120)
+        self.sensors = sensors
+        self.uuids = pa.array([sensor.uuid.bytes for sensor in sensors], pa.binary(16))
+
+    def send(self, path: str, body: bytes, kind: str) -> None:
+        for _ in range(_RETRIES):
+            answer = self.client.post(path, content=body, headers={"Content-Type": kind})
+            if answer.status_code != 429:
+                break
+            time.sleep(1)
+        if answer.status_code not in (201, 204):
+            raise RuntimeError(f"{path} answered {answer.status_code}: {answer.text[:300]}")
+
+    def send_arrow(self, body: bytes) -> None:
+        self.send("/ingest", body, "application/vnd.apache.arrow.stream")
+
+    def arrow(self, readings: pa.Table) -> bytes:
+        """Readings with UUIDs of 16 bytes, each once."""
+        codes = readings["sensor"].combine_chunks()
+        names = self.uuids.slice(0, pc.max(codes).as_py() + 1)
+        table = readings.set_column(0, "sensor", pa.DictionaryArray.from_arrays(codes, names))
+        sink = io.BytesIO()
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        return sink.getvalue()
+
+
+def lines(readings: pa.Table) -> bytes:
+    """Line protocol in milliseconds: ten sensors an asset, their kind as measurement."""
+    columns = (readings[name] for name in ("sensor", "value"))
+    times = readings["time"].cast(pa.int64()).to_numpy() // 1_000
+    rows = zip(*(column.to_pylist() for column in columns), times.tolist(), strict=True)
+    return "\n".join(f"reading,asset=A{s // 10:04},sensor=S{s} value={v!r} {t}" for s, v, t in rows).encode()
+
+
+def _register(count: int) -> list[Sensor]:
+    assets = create_assets(rows=[NewAsset(tag=f"A{n:04}", name="part", level="part") for n in range(-(-count // 10))])
+    return create_sensors(
+        sensors=[Sensor(asset=assets[f"A{n // 10:04}"], name=f"S{n}", quantity="mixed") for n in range(count)]
+    )
+
+
+# p50 of one request, against the same row written by psycopg alone
+
+
+def _accept(service: _service.Service, sender: Sender, options: argparse.Namespace) -> Iterator[Figure]:
+    tables = Mixed(rows=1_000 * (options.requests + 20), sensors=1_000).tables(1_000)
+    over_http: list[float] = []
+    bare: list[float] = []
+    with psycopg.connect(_service.address()) as database:
+        for number, readings in enumerate(tables):
+            body, row = sender.arrow(readings), _row(readings)
+            # One beside the other, so that whatever else the machine does falls on both.
+            elapsed = [_timed(lambda: sender.send_arrow(body)), _timed(lambda: _insert(database, str(number), row))]  # noqa: B023
+            if number >= 20:
+                over_http.append(elapsed[0])
+                bare.append(elapsed[1])
+    _told(f"p50 over HTTP {_ms(over_http):.2f} ms, bare INSERT {_ms(bare):.2f} ms")
+    yield Figure(name="accept_1000_vs_insert", value=_ms(over_http) / _ms(bare), unit="times", goal=("<=", 2.0))
+
+
+def _row(readings: pa.Table) -> bytes:
+    return lake.encode_body(lake.sort_and_drop_repeats(lake.conform(readings)))
+
+
+def _insert(database: psycopg.Connection, key: str, body: bytes) -> None:
+    database.execute(
+        "INSERT INTO twins_batch (source, key, content_hash, rows_received, rows, bytes, sensor_min, sensor_max, "
+        "time_min, time_max, body) VALUES ('bare', %s, 'x', 1000, 1000, %s, 1, 2, now(), now(), %s)",
+        [key, len(body), body],
+    )
+    database.commit()
+
+
+# Processor time from HTTP to compacted, against VictoriaMetrics
+
+
+def _line_protocol(service: _service.Service, sender: Sender, options: argparse.Namespace) -> Iterator[Figure]:
+    rows = int(options.rows)
+    bodies = [lines(readings) for readings in Mixed(rows=rows, sensors=options.sensors).tables(_LINES)]
+    ours = _cost(service, lambda: [sender.send("/api/v2/write?precision=ms", body, "text/plain") for body in bodies])
+    theirs = None
+    if program := shutil.which("victoria-metrics") or shutil.which("victoria-metrics-prod"):
+        theirs = _victoria_metrics(program, bodies)
+    per_reading = [seconds / rows * 1e6 for seconds in (ours, theirs or 0)]
+    _told("microseconds of processor a reading: {:.2f}, VictoriaMetrics {:.2f}".format(*per_reading))
+    value = ours / theirs if theirs else None
+    yield Figure(name="lineprotocol_cpu_vs_victoriametrics", value=value, unit="times", goal=("<=", 1.5))
+
+
+def _cost(service: _service.Service, send: Callable[[], object]) -> float:
+    """Seconds of processor time until everything sent is compacted, without what an idle service uses."""
+    idle = _idle(service.cpu)
+    before, begun = service.cpu(), time.monotonic()
+    send()
+    _compacted()
+    time.sleep(_BEHIND)
+    return service.cpu() - before - idle * (time.monotonic() - begun)
+
+
+def _idle(cpu: Callable[[], float], seconds: float = 20) -> float:
+    """Share of a core that nothing to do costs."""
+    before = cpu()
+    time.sleep(seconds)
+    return (cpu() - before) / seconds
+
+
+def _compacted() -> None:
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM twins_batch WHERE compacted_at IS NULL AND source <> 'bare'")
+            if not cursor.fetchone()[0]:
+                return
+        time.sleep(0.2)
+
+
+def _victoria_metrics(program: str, bodies: list[bytes]) -> float:
+    with tempfile.TemporaryDirectory() as folder, _peer(program, Path(folder)) as (url, cpu):
+        idle = _idle(cpu)
+        before, begun = cpu(), time.monotonic()
+        with httpx.Client(base_url=url, timeout=120) as client:
+            for body in bodies:
+                client.post("/api/v2/write?precision=ms", content=body).raise_for_status()
+            client.get("/internal/force_flush")
+        time.sleep(_BEHIND)
+        return cpu() - before - idle * (time.monotonic() - begun)
+
+
+@contextmanager
+def _peer(program: str, folder: Path) -> Iterator[tuple[str, Callable[[], float]]]:
+    port = _service.free_port()
+    command = [program, f"-storageDataPath={folder}", f"-httpListenAddr=127.0.0.1:{port}", "-retentionPeriod=100y"]
+    child = subprocess.Popen([*command, "-loggerLevel=ERROR"])
+    try:
+        url = f"http://127.0.0.1:{port}"
+        _service.wait_for(f"{url}/health")
+        process = psutil.Process(child.pid)
+        yield url, lambda: sum(process.cpu_times()[:2])
+    finally:
+        child.terminate()
+        child.wait()
+
+
+# Readings a second from HTTP to compacted, against writing the same, sorted, as one Parquet file
+
+
+def _arrow(service: _service.Service, sender: Sender, options: argparse.Namespace) -> Iterator[Figure]:
+    rows = int(options.rows)
+    tables = list(Mixed(rows=rows, sensors=options.sensors).tables(150_000))
+    bodies = [sender.arrow(readings) for readings in tables]
+    sender.send_arrow(bodies[0][:] if len(bodies) == 1 else sender.arrow(tables[0].slice(0, 1_000)))
+    _compacted()
+
+    def send() -> None:
+        for body in bodies:
+            sender.send_arrow(body)
+        _compacted()
+
+    whole = pa.concat_tables(tables).sort_by([("sensor", "ascending"), ("time", "ascending")]).combine_chunks()
+    before = _timed(lambda: pq.write_table(whole, io.BytesIO()))
+    ours = _timed(send)
+    after = _timed(lambda: pq.write_table(whole, io.BytesIO()))
+    bare = (before + after) / 2
+    _told(f"readings a second: {rows / ours:,.0f}, write_table {rows / bare:,.0f}")
+    yield Figure(name="arrow_vs_write_table", value=bare / ours, unit="times", goal=(">=", 0.12), digits=3)
+
+
+# Memory of web server and worker
+
+
+def _memory(service: _service.Service, sender: Sender, options: argparse.Namespace) -> Iterator[Figure]:
+    rows = int(options.memory_rows)
+    warm, sent, seen = max(rows // 10, 1_000_000), 0, []
+    for number, readings in enumerate(Mixed(rows=warm + rows, sensors=options.sensors).tables(100_000)):
+        if number % 4 == 3:
+            for first in range(0, readings.num_rows, _LINES):
+                body = lines(readings.slice(first, _LINES))
+                sender.send("/api/v2/write?precision=ms", body, "text/plain")
+        else:
+            sender.send_arrow(sender.arrow(readings))
+        sent += readings.num_rows
+        if sent >= warm + len(seen) * rows / 10:
+            _compacted()
+            seen.append(service.memory())
+            _told(f"{sent:,} readings: {seen[-1] / 2**20:.0f} MB")
+    growth = float(np.median(seen[-3:]) - np.median(seen[:3])) / 2**20
+    yield Figure(name="memory_growth_mb", value=growth, unit="MB", goal=("<=", 64.0), digits=0)
+
+
+def _timed(call: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    call()
+    return time.perf_counter() - begun
+
+
+def _ms(seconds: list[float]) -> float:
+    return statistics.median(seconds) * 1e3
+
+
+def _told(text: str) -> None:
+    print(text, file=sys.stderr)
