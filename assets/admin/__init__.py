@@ -5,6 +5,6 @@ refuses comes back as an error in the form with all input kept. Reason: planners
 Works with Django's own theme, and wears django-unfold where the host has installed it. Nothing here may import `twins`.
 """
 
-from assets.admin import access, assets, designs, items
+from assets.admin import access, assets, designs, items, relations, start
 
-__all__ = ["access", "assets", "designs", "items"]
+__all__ = ["access", "assets", "designs", "items", "relations", "start"]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import path
 
 from assets import services
 from assets.admin.periods import PeriodColumns, installed
 from assets.admin.saving import RegisterAdmin
 from assets.admin.theme import SplitDateTime, TabularInline
+from assets.admin.tree import SEARCH_HELP, SEARCHED, tree_view
 from assets.models import Asset, Installation, MaintenanceEvent, Sensor
 from assets.services import NewAsset, NewInstallation
 
@@ -87,16 +90,35 @@ class EventInline(_HistoryInline):
         return super().get_queryset(request).select_related("item")
 
 
+class CriticalityFilter(admin.SimpleListFilter):
+    """The five there can be, without asking all assets for theirs."""
+
+    title = "criticality"
+    parameter_name = "criticality"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(str(value), str(value)) for value in range(1, 6)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Asset]) -> QuerySet[Asset]:
+        asked = self.value()
+        return queryset.filter(criticality=asked) if asked in {"1", "2", "3", "4", "5"} else queryset
+
+
 @admin.register(Asset)
 class AssetAdmin(RegisterAdmin):
     list_display = ["tag", "name", "level", "parent", "type", "status", "criticality"]
     list_select_related = ["parent", "type"]
-    list_filter = ["level", "status", "criticality"]
-    search_fields = ["tag", "name", "installations__item__serial_number"]
-    search_help_text = "Tag, name or serial number of an item that is or was installed."
+    list_filter = ["level", "status", CriticalityFilter]
+    search_fields = SEARCHED
+    search_help_text = SEARCH_HELP
     autocomplete_fields = ["parent", "type", "design"]
     fields = ["tag", "name", ("level", "status", "criticality"), "parent", ("type", "design"), "attributes"]
     inlines = [InstallationInline, SensorInline, EventInline]
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view
+        own = [path("tree/", view(partial(tree_view, self)), name="twins_assets_asset_tree")]
+        return [*own, *super().get_urls()]
 
     def save_model(self, request: HttpRequest, obj: Asset, form: Any, change: bool) -> None:
         if change:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from assets.admin.saving import RegisterAdmin
-from assets.models import AssetType, Design
+from assets.models import AssetType, Design, FailureCode, ParameterDefinition, SensorTemplate
 
 
 @admin.register(AssetType)
@@ -23,3 +23,31 @@ class DesignAdmin(RegisterAdmin):
     list_filter = [("type", admin.RelatedOnlyFieldListFilter), "life_unit"]
     search_fields = ["code", "name", "type__name"]
     autocomplete_fields = ["type"]
+
+
+class _DeclaredAdmin(RegisterAdmin):
+    """What a type or a design declares."""
+
+    list_select_related = ["type", "design"]
+    autocomplete_fields = ["type", "design"]
+
+
+@admin.register(ParameterDefinition)
+class ParameterDefinitionAdmin(_DeclaredAdmin):
+    list_display = ["name", "subject", "kind", "unit", "minimum", "maximum", "required", "type", "design"]
+    list_filter = ["subject", "kind"]
+    search_fields = ["name", "description", "type__name", "design__name"]
+
+
+@admin.register(SensorTemplate)
+class SensorTemplateAdmin(_DeclaredAdmin):
+    list_display = ["name", "quantity", "unit", "role", "type", "design"]
+    list_filter = ["role"]
+    search_fields = ["name", "quantity", "type__name", "design__name"]
+
+
+@admin.register(FailureCode)
+class FailureCodeAdmin(_DeclaredAdmin):
+    list_display = ["code", "name", "kind", "iso14224", "type", "design"]
+    list_filter = ["kind"]
+    search_fields = ["code", "name", "type__name", "design__name"]

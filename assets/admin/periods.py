@@ -24,15 +24,15 @@ class PeriodColumns:
 
 def installed(installation: Installation) -> str:
     """The instant the item was installed; empty for a row yet to be filled in."""
-    return _words(installation.period.lower) if installation.period else ""
+    return instant_in_words(installation.period.lower) if installation.period else ""
 
 
 def removed(installation: Installation) -> str:
     """The instant the item was removed, or that it still is there; empty for a row yet to be filled in."""
     if not installation.period:
         return ""
-    return "still there" if installation.period.upper is None else _words(installation.period.upper)
+    return "still there" if installation.period.upper is None else instant_in_words(installation.period.upper)
 
 
-def _words(instant: datetime) -> str:
+def instant_in_words(instant: datetime) -> str:
     return formats.localize(timezone.localtime(instant))

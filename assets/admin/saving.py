@@ -19,6 +19,7 @@ from assets.admin.theme import ModelAdmin
 from assets.exceptions import AssetsError
 from assets.history import Origin, origin, request_id
 from assets.permissions import Action, Rights, rights_of
+from assets.selectors import matching
 
 
 def rights(request: HttpRequest) -> Rights:
@@ -104,6 +105,18 @@ class RegisterAdmin(ModelAdmin):
     ) -> HttpResponse:
         with _as_asked(request):
             return super().delete_view(request, object_id, extra_context)
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        from assets.admin.past import history_view  # which reads rights from here
+
+        return history_view(self, request, object_id)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        return matching(queryset, self.get_search_fields(request), search_term), False
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change=change, **kwargs)

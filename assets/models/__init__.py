@@ -14,6 +14,7 @@ from assets.models.declaration import (
     ParameterSubject,
 )
 from assets.models.design import AssetType, Design
+from assets.models.draft import ImportDraft
 from assets.models.event import EventKind, MaintenanceEvent, RunningState
 from assets.models.history import Change, Version, version_models
 from assets.models.item import Installation, Item
@@ -35,6 +36,7 @@ __all__ = [
     "FailureCode",
     "FailureCodeKind",
     "Grant",
+    "ImportDraft",
     "Installation",
     "Item",
     "Level",

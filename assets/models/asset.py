@@ -9,6 +9,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 
+from assets.models.searching import found_by
 from assets.querysets import AssetQuerySet
 
 
@@ -79,7 +80,13 @@ class Asset(models.Model):
                 name="asset_retired_at_of_retired",
             ),
         ]
-        indexes = [GinIndex(fields=["path"], name="asset_path_gin"), models.Index(fields=["parent", "tag", "id"])]
+        indexes = [
+            GinIndex(fields=["path"], name="asset_path_gin"),
+            models.Index(fields=["parent", "tag", "id"]),
+            models.Index(fields=["tag", "id"], name="asset_by_tag"),
+            found_by("asset", "tag"),
+            found_by("asset", "name"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.tag} {self.name}"

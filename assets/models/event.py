@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.db import models
 
+from assets.models.searching import found_by
+
 
 class EventKind(models.TextChoices):
     FAILURE = "failure"
@@ -56,7 +58,7 @@ class MaintenanceEvent(models.Model):
                 name="event_downtime_not_negative",
             ),
         ]
-        indexes = [models.Index(fields=["asset", "-started_at"])]
+        indexes = [models.Index(fields=["asset", "-started_at"]), found_by("event", "note")]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.started_at:%Y-%m-%d}"

@@ -6,6 +6,8 @@ from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import DateTimeRangeField, RangeOperators
 from django.db import models
 
+from assets.models.searching import found_by
+
 
 class Item(models.Model):
     """A physical thing made to a design, with the record of how it was made."""
@@ -21,6 +23,7 @@ class Item(models.Model):
 
     class Meta:
         ordering = ["serial_number", "id"]
+        indexes = [found_by("item", "serial_number")]
         constraints = [
             models.UniqueConstraint(fields=["design", "serial_number"], name="item_serial_unique_in_design"),
             models.CheckConstraint(

@@ -7,6 +7,8 @@ from typing import Any, Final
 from django.db import models
 from django.db.models.lookups import Exact
 
+from assets.models.searching import found_by
+
 TARGETS: Final = ("asset", "type", "design", "item", "sensor", "event", "relation", "installation")
 """The columns of which a reference fills exactly one."""
 
@@ -42,6 +44,7 @@ class ExternalReference(models.Model):
 
     class Meta:
         ordering = ["system", "kind", "key"]
+        indexes = [found_by("reference", "key")]
         constraints = [
             models.UniqueConstraint(fields=["system", "kind", "key"], name="reference_unique"),
             models.CheckConstraint(

@@ -7,6 +7,7 @@ import uuid
 from django.db import models
 
 from assets.models.declaration import Declared, one_owner, unique_in_owner
+from assets.models.searching import found_by
 
 
 class SensorRole(models.TextChoices):
@@ -63,6 +64,7 @@ class Sensor(Measured):
 
     class Meta:
         ordering = ["asset_id", "name", "id"]
+        indexes = [found_by("sensor", "name"), found_by("sensor", "quantity")]
         constraints = [
             models.UniqueConstraint(fields=["asset", "name"], name="sensor_name_unique_at_asset"),
             *_measurable("sensor"),

@@ -7,22 +7,27 @@ resolvers, pages and models ask for whole selections at once. Nothing here chang
 from assets.selectors.declarations import declared_by_designs, declared_by_types, failure_modes_of
 from assets.selectors.records import current_installations, installation_history, latest_events, sensors_of
 from assets.selectors.relations import Reach, reached, relations_of
+from assets.selectors.searching import matching
 from assets.selectors.sensors import SensorSelection, select_sensors
-from assets.selectors.tree import ancestors, subtree
+from assets.selectors.tree import Node, ancestors, counted, subtree, tree_page
 
 __all__ = [
+    "Node",
     "Reach",
     "SensorSelection",
     "ancestors",
+    "counted",
     "current_installations",
     "declared_by_designs",
     "declared_by_types",
     "failure_modes_of",
     "installation_history",
     "latest_events",
+    "matching",
     "reached",
     "relations_of",
     "select_sensors",
     "sensors_of",
     "subtree",
+    "tree_page",
 ]

@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.db import connection
+from django.urls import reverse
 
 from assets.models import Asset, Sensor
 from assets.selectors import subtree
 from assets.services import NewAsset, create_assets, create_sensors, move_asset
 from config.benchmarks import Figure
 from tests.benchmarks._import_against_copy import import_rows_vs_copy
+from tests.benchmarks._pages import addresses, planner, visit
 
 UNITS = 20
 BELOW = 5000
@@ -33,12 +35,26 @@ def run(options: argparse.Namespace) -> Iterator[Figure]:
         cursor.execute("ANALYZE")
     asked = _milliseconds(lambda: len(subtree([units[0].pk])[units[0].pk]))
     yield Figure(name="subtree_5000_ms", value=asked, unit="ms", digits=1)
+    yield from _pages()
     # There and back again, so that each move meets the same register.
     halls = [Asset.objects.get(tag="HALL-A"), Asset.objects.get(tag="HALL-B")]
     moved = _milliseconds(lambda: [move_asset(asset=units[0], parent=hall) for hall in halls]) / 2
     yield Figure(name="move_5000_ms", value=moved, unit="ms", digits=1)
     ratio = import_rows_vs_copy(options.units)
     yield Figure(name="import_rows_vs_copy", value=ratio, unit="ratio", goal=(">=", 0.1), digits=3)
+
+
+def _pages() -> Iterator[Figure]:
+    """The first page of the tree, and the worst of all pages of the register, with the statements each takes."""
+    client = planner()
+    first = visit(client, reverse("admin:twins_assets_asset_tree"))
+    yield Figure(name="tree_first_page_ms", value=first.milliseconds, unit="ms", goal=("<=", 300), digits=1)
+    yield Figure(name="tree_first_page_queries", value=first.statements, unit="statements", goal=("<=", 15), digits=0)
+    visits = [first, *(visit(client, address) for address in addresses())]
+    slowest = max(each.milliseconds for each in visits)
+    yield Figure(name="worst_admin_page_ms", value=slowest, unit="ms", goal=("<=", 300), digits=1)
+    most = max(each.statements for each in visits)
+    yield Figure(name="worst_admin_page_queries", value=most, unit="statements", goal=("<=", 15), digits=0)
 
 
 def _plant(count: int) -> list[Asset]:

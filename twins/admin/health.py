@@ -15,6 +15,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from assets.admin.saving import rights
+from assets.admin.start import offer
 from assets.models import Asset, Level
 from assets.permissions import Action, Reach
 from assets.selectors import ancestors
@@ -195,3 +196,6 @@ def _evidence(row: Assessment) -> dict[str, SafeString | str]:
 
 def _link(view: str, key: Any, text: object) -> SafeString:
     return format_html('<a class="twins-link" href="{}">{}</a>', reverse(f"admin:{view}_change", args=[key]), text)
+
+
+offer("Health, worst first", view="admin:twins_assessment_changelist", permission="twins.view_assessment")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -18,13 +18,10 @@ Plant = dict[str, Asset]
 
 
 @pytest.fixture
-def ada(client: Client, plant: Plant, items: list[Item]) -> User:
-    """Staff with every right on tables, signed in; which rows is said by roles alone."""
+def ada(ada: User, plant: Plant, items: list[Item]) -> User:
+    """Ada, in a plant with a sensor at each asset and items in stock."""
     create_sensors(sensors=[Sensor(asset=asset, name=f"S-{tag}", quantity="x") for tag, asset in plant.items()])
-    user = User.objects.create_user("ada", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(content_type__app_label__in=("twins_assets", "twins")))
-    client.force_login(user)
-    return user
+    return ada
 
 
 def listed(client: Client, model: str) -> set[str]:

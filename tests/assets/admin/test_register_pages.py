@@ -7,27 +7,17 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from assets.groups import PLANNERS
 from assets.models import Asset, Design, Item, MaintenanceEvent, Sensor
 from assets.selectors import current_installations
 from assets.services import NewAsset, NewInstallation, create_assets, create_sensors, install_items, record_events
 
 Snapshot = Callable[[], dict[str, Any]]
 INLINES = ("installations", "sensors", "events")
-
-
-@pytest.fixture
-def planner(client: Client, db: None) -> Client:
-    user = User.objects.create_user("planner", is_staff=True)
-    user.groups.add(Group.objects.get(name=PLANNERS))
-    client.force_login(user)
-    return client
 
 
 def page(asset: Asset | None = None) -> str:
