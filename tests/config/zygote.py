@@ -1,7 +1,7 @@
 """Web servers and workers that start in milliseconds: everything is imported once, and each of them is a fork.
 
 A line of standard input is `web PORT` or `worker`; the answer is the process id. The children are the real thing:
-uvicorn with the project's ASGI application, and a Celery worker with its clock. TWINS_DATA names the installation.
+uvicorn with the project's ASGI application, and a Celery worker. TWINS_DATA names the installation.
 """
 
 from __future__ import annotations
@@ -36,9 +36,8 @@ def main() -> None:
             if name == "web":
                 uvicorn.run(application, port=int(arguments[0]), log_level="warning", lifespan="off")
             else:
-                schedule = Path(os.environ["TWINS_DATA"]) / f"beat-{os.getpid()}"
-                options = ["--pool=solo", "--without-gossip", "--without-mingle", "--loglevel=ERROR", "--beat"]
-                app.worker_main(["worker", *options, f"--schedule={schedule}"])
+                # Without a clock: started in here it would be a process of its own and outlive a killed worker.
+                app.worker_main(["worker", "--pool=solo", "--without-gossip", "--without-mingle", "--loglevel=ERROR"])
             os._exit(1)
         print(child, flush=True)
 

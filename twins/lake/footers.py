@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from twins.lake.store import Location, open_store
 
-SENSORS = b"twins.sensors"
+DIRECTORY = b"twins.sensors"
 """Key of the directory of sensors in a file's metadata; other readers ignore it."""
 
 _KEPT = 16_384
@@ -47,11 +47,13 @@ def directory_of(sensor: np.ndarray) -> bytes:
 
 
 _kept: OrderedDict[tuple[str, str], Footer] = OrderedDict()
+_groups = 0
 _lock = threading.Lock()
 
 
 def footer_of(location: Location, path: str) -> Footer:
     """The footer of a published file; raises FileNotFoundError."""
+    global _groups  # noqa: PLW0603
     key = (str(location), path)
     with _lock:
         if (known := _kept.get(key)) is not None:
@@ -59,9 +61,11 @@ def footer_of(location: Location, path: str) -> Footer:
             return known
     footer = _read(location, path)
     with _lock:
-        _kept[key] = footer
-        while len(_kept) > 1 and sum(len(one.groups) for one in _kept.values()) > _KEPT:
-            _kept.popitem(last=False)
+        if key not in _kept:
+            _kept[key] = footer
+            _groups += len(footer.groups)
+        while len(_kept) > 1 and _groups > _KEPT:
+            _groups -= len(_kept.popitem(last=False)[1].groups)
     return footer
 
 
@@ -69,7 +73,7 @@ def _read(location: Location, path: str) -> Footer:
     with open_store(location).open(path) as source:
         file = pq.ParquetFile(source)
         metadata = file.metadata
-        listed = (metadata.metadata or {}).get(SENSORS)
+        listed = (metadata.metadata or {}).get(DIRECTORY)
         # Files of earlier versions do not list their sensors.
         sensors, counts = _listed(listed) if listed else _counted(file)
     names = [metadata.schema.column(i).name for i in range(metadata.num_columns)]

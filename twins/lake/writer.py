@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from twins.lake.footers import SENSORS, directory_of
+from twins.lake.footers import DIRECTORY, directory_of
 from twins.lake.schema import column, from_microseconds
 from twins.lake.store import Location, open_store
 
@@ -86,7 +86,7 @@ def encode(table: pa.Table, *, sensor: np.ndarray, level: int, encodings: dict[s
         "store_schema": False,
     }
     with pq.ParquetWriter(sink, table.schema, **options) as writer:
-        writer.add_key_value_metadata({SENSORS.decode(): directory_of(sensor).decode()})
+        writer.add_key_value_metadata({DIRECTORY.decode(): directory_of(sensor).decode()})
         writer.write_table(table, row_group_size=row_group)
     return memoryview(sink.getvalue())
 
