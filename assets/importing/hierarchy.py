@@ -33,7 +33,7 @@ def plan_assets(readings: Sequence[Reading], names: Names, source: str) -> list[
     parents = _parents_in_file(readings)
     names.load("assets", *_wanted(readings))
     link(_TABLE, readings, names)
-    known, seen = referenced(_TABLE, readings, source), Seen()
+    known, seen = referenced(_TABLE, readings, names, source), Seen()
     done: dict[int, PlannedAsset] = {}
     for reading in _parents_first(readings, parents):
         parent = done.get(parents[reading.number].number) if reading.number in parents else None

@@ -11,16 +11,18 @@ from django.db import models
 from assets.importing.tables import TABLES
 from assets.importing.values import BadCell
 from assets.models import Asset, AssetType, Design, ExternalReference, Item
+from assets.permissions import EVERYWHERE, Reach
 
 Name = tuple[str | None, ...]
 """The parts of a name in the order of `Link.headers`; None for a part that was left out."""
 
 
 class Names:
-    """Records that the rows of one chunk name. What was not loaded is not found."""
+    """Records that the rows of one chunk name. What was not loaded is not found, nor what lies out of `sight`."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, sight: Reach = EVERYWHERE) -> None:
         self._source = source
+        self.sight = sight
         self._by_name: dict[tuple[str, Name], list[Any]] = {}
         self._by_key: dict[tuple[str, str], list[Any]] = {}
 
@@ -29,7 +31,7 @@ class Names:
         find, said = _NAMED[table]
         found: defaultdict[tuple[str, Name], list[Any]] = defaultdict(list)
         if firsts := {name[0] for name in names} - {None}:
-            for record in find(firsts):
+            for record in find(firsts).filter(self.sight.of(TABLES[table].model)):
                 for name in said(record):
                     found[table, name].append(record)
         self._by_name |= found
@@ -38,7 +40,8 @@ class Names:
 
     def _referenced(self, table: str, keys: set[str]) -> dict[tuple[str, str], list[Any]]:
         target = TABLES[table].target
-        rows = ExternalReference.objects.filter(system=self._source, key__in=keys, **{f"{target}__isnull": False})
+        rows = ExternalReference.objects.filter(self.sight.of(ExternalReference), system=self._source, key__in=keys)
+        rows = rows.filter(**{f"{target}__isnull": False})
         found: defaultdict[tuple[str, str], list[Any]] = defaultdict(list)
         for row in rows.select_related(f"{target}__root" if table == "assets" else target):
             found[table, row.key].append(getattr(row, target))
@@ -114,7 +117,7 @@ def _item_names(record: Item) -> Iterator[Name]:
     yield from ((record.serial_number, code, revision) for code, revision in (*_design_names(design), (None, None)))
 
 
-_NAMED: dict[str, tuple[Callable[[set[str | None]], Iterable[Any]], Callable[[Any], Iterable[Name]]]] = {
+_NAMED: dict[str, tuple[Callable[[set[str | None]], models.QuerySet[Any]], Callable[[Any], Iterable[Name]]]] = {
     "types": (_types, lambda record: [(record.code,)]),
     "designs": (_designs, _design_names),
     "assets": (_assets, _asset_names),

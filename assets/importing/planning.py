@@ -21,6 +21,7 @@ from assets.importing.reading import Reading, refuse_incomplete, wanted_names
 from assets.importing.tables import KEY_HEADER, Column, Link, Period, Table, Values
 from assets.importing.values import BadCell
 from assets.models import SYMMETRIC, ExternalReference, Relation
+from assets.permissions import Reach
 
 
 class Action(StrEnum):
@@ -78,9 +79,9 @@ class Match:
 def plan_rows(table: Table, readings: Sequence[Reading], names: Names, source: str, seen: Seen) -> list[Planned]:
     """What becomes of these rows, in their order, in a constant number of statements."""
     link(table, readings, names)
-    known = referenced(table, readings, source)
+    known = referenced(table, readings, names, source)
     candidates = [candidate_of(table, reading) for reading in readings]
-    standing = _standing(table, [record for record, _ in candidates])
+    standing = _standing(table, [record for record, _ in candidates], names.sight)
     planned = []
     for reading, (candidate, said) in zip(readings, candidates, strict=True):
         identity = _identity(table, candidate)
@@ -118,13 +119,13 @@ def _link(part: Link, reading: Reading, names: Names) -> None:
 
 
 def referenced(
-    table: Table, readings: Iterable[Reading], source: str
+    table: Table, readings: Iterable[Reading], names: Names, source: str
 ) -> dict[tuple[str, str | None], ExternalReference]:
     """What the source system's keys of the rows stand for, whatever table it is in, by kind and key."""
     keys = {reading.key for reading in readings if reading.key}
     if not keys:
         return {}
-    rows = ExternalReference.objects.filter(system=source, key__in=keys)
+    rows = ExternalReference.objects.filter(names.sight.of(ExternalReference), system=source, key__in=keys)
     return {(row.kind, row.key): row for row in rows.select_related(*([table.target] if table.target else []))}
 
 
@@ -233,9 +234,9 @@ def _identity(table: Table, record: Any) -> tuple[Any, ...]:
     )
 
 
-def _standing(table: Table, wanted: Sequence[Any]) -> dict[tuple[Any, ...], Any]:
+def _standing(table: Table, wanted: Sequence[Any], sight: Reach) -> dict[tuple[Any, ...], Any]:
     """Records of the register by what makes them the same as a candidate."""
-    rows = table.model._default_manager.all()
+    rows = table.model._default_manager.filter(sight.of(table.model))
     for path in table.identity:
         if path != "period.lower":
             values = {getattr(record, path) for record in wanted}

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from django.db import transaction
 
+from assets.history import origin
 from assets.importing.hierarchy import plan_assets
 from assets.importing.names import Names
 from assets.importing.planning import Action, Planned, Seen, plan_rows
@@ -20,7 +21,7 @@ from assets.importing.rows import Limits, Row
 from assets.importing.sheets import read_sheets
 from assets.importing.tables import TABLES, Table
 from assets.importing.values import CellReader
-from assets.importing.writing import write_assets, write_rows
+from assets.importing.writing import Writer
 
 _CHUNK: Final = 20_000
 MOST_LISTED: Final = 1_000
@@ -59,13 +60,15 @@ def import_file(
     encoding: str | None = None,
     zone: tzinfo | None = None,
     limits: Limits | None = None,
+    actor: Any = None,
     report: Report = lambda planned: None,
 ) -> ImportResult:
     """Import a CSV, XLSX or JSON file; `source` is the system whose keys stand in it.
 
     A dry run does everything and takes it back, so what it says of a row is what would happen. Without `skip_bad` one
-    refused row keeps all others out. `report` is told of every row. Raises UnreadableFile for a file that is no table;
-    then nothing was written either.
+    refused row keeps all others out. `actor` is the user whose wish it is, None the system itself: a row that no role
+    of theirs allows is refused. `report` is told of every row. Raises UnreadableFile for a file that is no table; then
+    nothing was written either.
     """
     result = ImportResult()
 
@@ -73,9 +76,9 @@ def import_file(
         result.add(planned)
         report(planned)
 
-    with transaction.atomic():
+    with origin(source="import", reason=f"{path.name} of {source}"), transaction.atomic():
         for sheet, rows in _in_order(read_sheets(path, table=table, encoding=encoding, limits=limits)):
-            _import_table(sheet, rows, CellReader(zone), source, tell)
+            _import_table(rows, TableReader(sheet, CellReader(zone)), source, Writer(actor), tell)
         result.written = not dry_run and (skip_bad or not result.count(Action.REFUSED))
         if not result.written:
             transaction.set_rollback(True)
@@ -88,17 +91,17 @@ def _in_order(sheets: list[tuple[str, Iterable[Row]]]) -> list[tuple[Table, Iter
     return [(table, found[name]) for name, table in TABLES.items() if name in found]
 
 
-def _import_table(table: Table, rows: Iterable[Row], cells: CellReader, source: str, tell: Report) -> None:
-    reader, seen = TableReader(table, cells), Seen()
+def _import_table(rows: Iterable[Row], reader: TableReader, source: str, writer: Writer, tell: Report) -> None:
+    table, seen, sight = reader.table, Seen(), writer.sight
     if table.name == "assets":  # a parent may stand anywhere in the file
-        placed = plan_assets([reader.read(row) for row in rows], Names(source), source)
-        write_assets(placed)
+        placed = plan_assets([reader.read(row) for row in rows], Names(source, sight), source)
+        writer.write_assets(placed)
         for each in placed:
             tell(each.planned)
         return
     for chunk in _chunks(rows):
-        planned = plan_rows(table, [reader.read(row) for row in chunk], Names(source), source, seen)
-        write_rows(table, planned)
+        planned = plan_rows(table, [reader.read(row) for row in chunk], Names(source, sight), source, seen)
+        writer.write_rows(table, planned)
         for row in planned:
             tell(row)
 

@@ -19,22 +19,74 @@ from assets.importing.hierarchy import PlannedAsset
 from assets.importing.planning import Action, Planned
 from assets.importing.tables import KEY_HEADER, Table
 from assets.models import Asset
+from assets.permissions import EVERYWHERE, rights_of
+from assets.permissions import Action as Right
 
 Row = TypeVar("Row")
 _SENTENCE = re.compile(r"Row \d+(?:, ([^:]+))?: (.+)", re.DOTALL)
 """How a service speaks of a row: its number among those that it was given, the field, and the reason."""
 
 
-def write_rows(table: Table, planned: Sequence[Planned]) -> None:
-    """Write what is to be created or changed; what is refused is marked so."""
-    due = [row for row in planned if row.action in (Action.CREATE, Action.CHANGE)]
-    _halving(due, lambda rows: _write(table, rows), lambda row: row)
+class Writer:
+    """Writes plans on behalf of `actor`, a user, or of the system itself when that is None."""
 
+    def __init__(self, actor: Any = None) -> None:
+        self._actor = actor
+        self.sight = EVERYWHERE if actor is None else rights_of(actor).reach(Right.VIEW)
+        """What of the register the rows may mean."""
 
-def write_assets(placed: Sequence[PlannedAsset]) -> None:
-    """Write assets, parents before children; what stands below a refused one is refused."""
-    due = [each for each in placed if each.planned.action in (Action.CREATE, Action.CHANGE)]
-    _halving(due, _write_assets, lambda each: each.planned)
+    def write_rows(self, table: Table, planned: Sequence[Planned]) -> None:
+        """Write what is to be created or changed; what is refused is marked so."""
+        due = [row for row in planned if row.action in (Action.CREATE, Action.CHANGE)]
+        _halving(due, lambda rows: self._write(table, rows), lambda row: row)
+
+    def write_assets(self, placed: Sequence[PlannedAsset]) -> None:
+        """Write assets, parents before children; what stands below a refused one is refused."""
+        due = [each for each in placed if each.planned.action in (Action.CREATE, Action.CHANGE)]
+        _halving(due, self._write_assets, lambda each: each.planned)
+
+    def _write(self, table: Table, rows: Sequence[Planned]) -> None:
+        new = [row for row in rows if row.action is Action.CREATE]
+        changed = [row for row in rows if row.action is Action.CHANGE and row.changes.keys() - {KEY_HEADER}]
+        if new:
+            created = _CREATE.get(table.name, _create)([row.record for row in new], self._actor)
+            for row, record in zip(new, created, strict=True):
+                row.record = record
+        if changed:
+            _CHANGE.get(table.name, _change)(changed, self._actor)
+        self._refer(table.target, rows)
+
+    def _refer(self, target: str, rows: Iterable[Planned]) -> None:
+        """Remember the source system's keys."""
+        references = []
+        for row in rows:
+            if row.reference is not None:
+                setattr(row.reference, target, row.record)
+                references.append(row.reference)
+        services.create_records(records=references, actor=self._actor)
+
+    def _write_assets(self, rows: Sequence[PlannedAsset]) -> None:
+        for place, each in enumerate(rows):
+            if each.parent is not None and each.parent.planned.action is Action.REFUSED:
+                raise InvalidValue(f"Row {place}, parent: row {each.parent.planned.row}, its parent, was refused")
+        self._create_assets([each for each in rows if each.planned.action is Action.CREATE])
+        changed = [each.planned for each in rows if each.planned.action is Action.CHANGE]
+        changed = [row for row in changed if row.changes.keys() - {KEY_HEADER}]
+        for row in changed:  # a parent that was created only now has its id only now
+            row.record.parent_id = row.record.parent.pk if row.record.parent else None
+        services.change_assets(assets=[row.record for row in changed], actor=self._actor)
+        self._refer("asset", (each.planned for each in rows))
+
+    def _create_assets(self, rows: Sequence[PlannedAsset]) -> None:
+        """One call for each tree, because tags are names within one."""
+        trees: defaultdict[str, list[PlannedAsset]] = defaultdict(list)
+        for each in rows:
+            trees[each.site].append(each)
+        for tree in trees.values():
+            wishes = [_wish(each.planned.record) for each in tree]
+            created = services.create_assets(rows=wishes, under=_top(tree[0].planned.record), actor=self._actor)
+            for each in tree:
+                _take_place(each.planned.record, created[each.planned.record.tag])
 
 
 def _halving(rows: Sequence[Row], write: Callable[[Sequence[Row]], None], plan: Callable[[Row], Planned]) -> None:
@@ -57,30 +109,15 @@ def _refuse(planned: Planned, sentence: str) -> None:
     planned.refuse((said and said.group(1)) or "", said.group(2) if said else sentence)
 
 
-def _write(table: Table, rows: Sequence[Planned]) -> None:
-    new = [row for row in rows if row.action is Action.CREATE]
-    changed = [row for row in rows if row.action is Action.CHANGE and row.changes.keys() - {KEY_HEADER}]
-    if new:
-        create = _CREATE.get(table.name, lambda records: services.create_records(records=records))
-        for row, record in zip(new, create([row.record for row in new]), strict=True):
-            row.record = record
-    if changed:
-        change = _CHANGE.get(table.name, lambda rows: services.change_records(records=[row.record for row in rows]))
-        change(changed)
-    _refer(table.target, rows)
+def _create(records: Sequence[Any], actor: Any) -> Sequence[Any]:
+    return services.create_records(records=records, actor=actor)
 
 
-def _refer(target: str, rows: Iterable[Planned]) -> None:
-    """Remember the source system's keys."""
-    references = []
-    for row in rows:
-        if row.reference is not None:
-            setattr(row.reference, target, row.record)
-            references.append(row.reference)
-    services.create_records(records=references)
+def _change(rows: Sequence[Planned], actor: Any) -> None:
+    services.change_records(records=[row.record for row in rows], actor=actor)
 
 
-def _install(records: Sequence[Any]) -> Sequence[Any]:
+def _install(records: Sequence[Any], actor: Any) -> Sequence[Any]:
     return services.install_items(
         installations=[
             services.NewInstallation(
@@ -91,11 +128,12 @@ def _install(records: Sequence[Any]) -> Sequence[Any]:
                 removal_reason=record.removal_reason,
             )
             for record in records
-        ]
+        ],
+        actor=actor,
     )
 
 
-def _relate(records: Sequence[Any]) -> Sequence[Any]:
+def _relate(records: Sequence[Any], actor: Any) -> Sequence[Any]:
     return services.relate_assets(
         relations=[
             services.NewRelation(
@@ -107,27 +145,29 @@ def _relate(records: Sequence[Any]) -> Sequence[Any]:
                 note=record.note,
             )
             for record in records
-        ]
+        ],
+        actor=actor,
     )
 
 
-def _remove(rows: Sequence[Planned]) -> None:
+def _remove(rows: Sequence[Planned], actor: Any) -> None:
     _only(rows, {"removed_at", "removal_reason"}, "removed_at", "an installation is changed by its removal alone")
     services.remove_items(
         removals=[
             services.Removal(asset=row.record.asset, at=row.record.period.upper, reason=row.record.removal_reason)
             for row in rows
-        ]
+        ],
+        actor=actor,
     )
 
 
-def _end(rows: Sequence[Planned]) -> None:
+def _end(rows: Sequence[Planned], actor: Any) -> None:
     _only(rows, {"until"}, "until", "a relation is changed by its end alone")
     by_end: defaultdict[Any, list[Any]] = defaultdict(list)
     for row in rows:
         by_end[row.record.period.upper].append(row.record)
     for at, relations in by_end.items():
-        services.end_relations(relations=relations, at=at)
+        services.end_relations(relations=relations, at=at, actor=actor)
 
 
 def _only(rows: Sequence[Planned], headers: set[str], needed: str, rule: str) -> None:
@@ -139,33 +179,8 @@ def _only(rows: Sequence[Planned], headers: set[str], needed: str, rule: str) ->
             raise InvalidValue(f"Row {place}, {min(changed)}: {rule}: end this one and add another.")
 
 
-_CREATE: Mapping[str, Callable[[Sequence[Any]], Sequence[Any]]] = {"installations": _install, "relations": _relate}
-_CHANGE: Mapping[str, Callable[[Sequence[Planned]], Any]] = {"installations": _remove, "relations": _end}
-
-
-def _write_assets(rows: Sequence[PlannedAsset]) -> None:
-    for place, each in enumerate(rows):
-        if each.parent is not None and each.parent.planned.action is Action.REFUSED:
-            raise InvalidValue(f"Row {place}, parent: row {each.parent.planned.row}, its parent, was refused")
-    _create_assets([each for each in rows if each.planned.action is Action.CREATE])
-    changed = [each.planned for each in rows if each.planned.action is Action.CHANGE]
-    changed = [row for row in changed if row.changes.keys() - {KEY_HEADER}]
-    for row in changed:  # a parent that was created only now has its id only now
-        row.record.parent_id = row.record.parent.pk if row.record.parent else None
-    services.change_assets(assets=[row.record for row in changed])
-    _refer("asset", (each.planned for each in rows))
-
-
-def _create_assets(rows: Sequence[PlannedAsset]) -> None:
-    """One call for each tree, because tags are names within one."""
-    trees: defaultdict[str, list[PlannedAsset]] = defaultdict(list)
-    for each in rows:
-        trees[each.site].append(each)
-    for tree in trees.values():
-        wishes = [_wish(each.planned.record) for each in tree]
-        created = services.create_assets(rows=wishes, under=_top(tree[0].planned.record))
-        for each in tree:
-            _take_place(each.planned.record, created[each.planned.record.tag])
+_CREATE: Mapping[str, Callable[[Sequence[Any], Any], Sequence[Any]]] = {"installations": _install, "relations": _relate}
+_CHANGE: Mapping[str, Callable[[Sequence[Planned], Any], Any]] = {"installations": _remove, "relations": _end}
 
 
 def _top(first: Asset) -> Asset | None:

@@ -48,9 +48,10 @@ def create_assets(*, rows: Sequence[NewAsset], under: Asset | None = None, actor
         return {}
     with all_or_nothing(actor):
         standing = _standing(rows, under)
-        require(actor, Action.CHANGE, [under.pk if under else None])
         require_seen(actor, Design, (row.design.pk for row in rows if row.design))
         created = _built(rows, standing, standing[under.tag] if under else None)
+        new = {asset.pk for asset in created.values()}
+        require(actor, Action.CHANGE, {asset.parent_id for asset in created.values()} - new)
         check_fields(created.values())
         check_attributes(list(created.values()))
         insert_rows(list(created.values()))

@@ -31,7 +31,16 @@ from assets.models import (
     version_models,
 )
 from assets.permissions import EVERYWHERE, RIGHTS, Action, Reach, predicate_sql, require, rights_of
-from assets.services import NewInstallation, create_sensors, give_role, install_items, record_events, take_role
+from assets.services import (
+    NewAsset,
+    NewInstallation,
+    create_assets,
+    create_sensors,
+    give_role,
+    install_items,
+    record_events,
+    take_role,
+)
 
 Plant = dict[str, Asset]
 TABLES = list(version_models())
@@ -246,3 +255,14 @@ def test_the_command_gives_and_takes_roles(ada: User, plant: Plant) -> None:
         call_command("grant", "viewer", "--user", "eve")
     with pytest.raises(CommandError, match="held there already"):
         call_command("grant", "viewer", "--user", "ada")
+
+
+def test_a_parent_named_by_its_tag_must_lie_where_the_actor_may_change(
+    plant: dict[str, Asset], django_user_model: Any
+) -> None:
+    user = django_user_model.objects.create_user("half")
+    Grant.objects.create(user=user, role=Role.ENGINEER, asset=plant["T1"])
+    foreign = NewAsset(tag="N", name="New", level="part", parent="T2-PU")
+    with pytest.raises(NotAllowed):
+        create_assets(rows=[foreign], under=plant["T1"], actor=user)
+    assert not Asset.objects.filter(tag="N").exists()

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from assets.history import changes_of
 from assets.importing import (
     TABLES,
     Action,
@@ -21,7 +22,7 @@ from assets.importing import (
     import_file,
     tables_named,
 )
-from assets.models import Asset, ExternalReference, Installation, Item
+from assets.models import Asset, ExternalReference, Grant, Installation, Item, Role
 
 Rows = Iterable[Iterable[Any]]
 
@@ -158,3 +159,29 @@ def demo_register(db: None) -> None:
     from config.demo.simulation import Simulation
 
     register_plant(simulation=Simulation(3), origin=datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def test_an_integrator_imports_into_its_subtree_alone(
+    plant: dict[str, Asset], django_user_model: Any, register: Callable[[], object], sheet: Callable[..., Path]
+) -> None:
+    user = django_user_model.objects.create_user("erp")
+    Grant.objects.create(user=user, role=Role.INTEGRATOR, asset=plant["T1"])
+    rows = [
+        ["tag", "site", "parent", "name", "level"],
+        ["N1", "P", "T1-PU", "New", "part"],
+        ["N2", "P", "T2-PU", "New", "part"],
+    ]
+    result, _ = _run(sheet("assets", *rows), actor=user, skip_bad=True)
+    assert [(bad.row, bad.column) for bad in result.refused] == [(3, "parent")]
+    assert Asset.objects.get(tag="N1").parent == plant["T1-PU"]
+    before = register()
+    foreign = sheet("assets", ["tag", "site", "name"], ["T2-PU", "P", "Mine now"])
+    assert not _run(foreign, actor=user)[0].written
+    assert register() == before
+
+
+def test_history_names_the_file_and_the_system(db: None, sheet: Callable[..., Path]) -> None:
+    _run(sheet("assets", *PLANT))
+    site = Asset.objects.get(tag="S").pk
+    [created] = changes_of(Asset, [site])[site]
+    assert (created.kind, created.change.source, created.change.reason) == ("created", "import", "assets.csv of SAP")
