@@ -18,7 +18,7 @@ from django.db import transaction
 
 from twins.conf import settings
 
-Kind = Literal["readings_accepted", "readings_compacted", "assessed"]
+Kind = Literal["readings_accepted", "readings_compacted", "assessed", "findings"]
 Listener = Callable[[Mapping[str, Any]], None]
 
 _log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from celery import Task, shared_task
 from django.utils import timezone
 
 from twins import events
-from twins.services import assessment, compaction, ledger, retention, training
+from twins.services import assessment, compaction, ledger, retention, training, watching
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +45,16 @@ def assess_stale() -> None:
     assessment.assess_stale(now=timezone.now())
 
 
+@shared_task(name="twins.watch_arrivals", ignore_result=True)
+def watch_arrivals() -> None:
+    watching.watch_arrivals(now=timezone.now())
+
+
+@shared_task(name="twins.notice_silence", ignore_result=True)
+def notice_silence() -> None:
+    watching.notice_silence(now=timezone.now())
+
+
 @shared_task(name="twins.judge_ledger", ignore_result=True)
 def judge_ledger() -> None:
     ledger.judge_ledger(now=timezone.now())
@@ -53,6 +63,7 @@ def judge_ledger() -> None:
 @shared_task(name="twins.prune_ledger", ignore_result=True)
 def prune_ledger() -> None:
     ledger.prune_ledger(now=timezone.now())
+    watching.prune_findings(now=timezone.now())
 
 
 @shared_task(name="twins.train_models", ignore_result=True)

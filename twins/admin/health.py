@@ -70,10 +70,11 @@ def _place(request: HttpRequest, above: list[Asset]) -> str:
 
 _SECTIONS: list[tuple[str | None, tuple[str, ...]]] = [
     (None, ("link", "where", "item_link", "health_bar", "failure", "remaining_life", "coverage_share", "data_age")),
+    ("How far to trust it", ("record", "voices_table")),
     ("What moves it", ("drivers_table", "horizons_table")),
     ("What it consists of", ("constituents_table",)),
     ("What it was seen from", ("inputs_table", "source", "model_link", "assessed_at")),
-    ("What happened", ("events_table", "installations_table")),
+    ("What happened", ("findings_table", "events_table", "installations_table")),
 ]
 
 
@@ -168,6 +169,18 @@ class HealthAdmin(ReadOnlyAdmin):
     @admin.display(description="drivers")
     def drivers_table(self, row: Assessment) -> SafeString | str:
         return _evidence(row)["drivers"]
+
+    @admin.display(description="record")
+    def record(self, row: Assessment) -> SafeString | str:
+        return _evidence(row)["record"]
+
+    @admin.display(description="who spoke")
+    def voices_table(self, row: Assessment) -> SafeString | str:
+        return _evidence(row)["voices"] if row.sources else row.get_source_display()
+
+    @admin.display(description="unusual")
+    def findings_table(self, row: Assessment) -> SafeString | str:
+        return _evidence(row)["findings"]
 
     @admin.display(description="failure by horizon")
     def horizons_table(self, row: Assessment) -> SafeString | str:

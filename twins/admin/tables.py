@@ -14,8 +14,9 @@ from assets.admin.periods import installed, removed
 from assets.models import Asset
 from assets.selectors import installation_history, latest_events
 from twins.admin import words
-from twins.models import Assessment, AssessmentSource
+from twins.models import Assessment, AssessmentSource, Finding
 from twins.selectors.health import inputs_of
+from twins.selectors.ledger import standing_warnings, track_records_of
 from twins.selectors.readings import latest_readings
 
 _MOST_INPUTS = 200
@@ -31,20 +32,60 @@ def evidence(row: Assessment, now: datetime) -> dict[str, SafeString | str]:
         "inputs": _inputs(row, now),
         "events": _events(row),
         "installations": _installations(row),
+        "voices": _voices(row),
+        "record": _record(row),
+        "findings": _findings(row),
     }
+
+
+def _voices(row: Assessment) -> SafeString | str:
+    """What a blend is made of, and why each weighs what it weighs."""
+    cells = [
+        [one["source"], words.percent(one["weight"]), words.health_bar(one["health"]), one["reason"]]
+        for one in row.sources
+    ]
+    return table(["source", "weight", "health", "why"], cells)
+
+
+def _record(row: Assessment) -> str:
+    """The warning that stands, and how often such warnings were right here."""
+    standing = standing_warnings([row.asset_id]).get(row.asset_id)
+    track = track_records_of([row.asset_id]).get(row.asset_id)
+    told = track.warnings.sentence() if track is not None else "Nothing of its design was ever judged at this site."
+    if standing is None:
+        return f"No warning stands. {told}"
+    within = words.amount(standing.horizon_days, "d")
+    peak = words.percent(standing.peak)
+    return f"Warned since {standing.raised_at:%Y-%m-%d %H:%M}: up to {peak} within {within}. {told}"
+
+
+def _findings(row: Assessment) -> SafeString | str:
+    """What was unusual at its sensors and below, the newest first."""
+    found = Finding.objects.filter(asset__path__contains=[row.asset_id]).select_related("sensor", "asset")
+    cells = [
+        [
+            f"{one.started_at:%Y-%m-%d %H:%M}",
+            "-" if one.ended_at is None else f"{one.ended_at:%Y-%m-%d %H:%M}",
+            one.get_kind_display(),
+            one.sensor or one.asset,
+            words.number(one.value),
+        ]
+        for one in found.order_by("-started_at", "-id")[:_MOST_CHILDREN]
+    ]
+    return table(["from", "to", "what", "where", "value"], cells)
 
 
 def _drivers(row: Assessment) -> SafeString | str:
     """Every input that moves the score, the worst first."""
     cells = [[entry["input"], f"{entry['points']:+z.1f}"] for entry in row.drivers]
-    return _table(["input", "points of health"], cells)
+    return table(["input", "points of health"], cells)
 
 
 def _horizons(row: Assessment) -> SafeString | str:
     """The failure probability for each horizon, the nearest first."""
     known = sorted(row.failure_probabilities, key=lambda entry: entry["horizon"])
     cells = [[words.amount(one["horizon"], row.rul_unit), words.percent(one["probability"])] for one in known]
-    return _table(["within", "probability of failure"], cells)
+    return table(["within", "probability of failure"], cells)
 
 
 def _inputs(row: Assessment, now: datetime) -> SafeString | str:
@@ -62,7 +103,7 @@ def _inputs(row: Assessment, now: datetime) -> SafeString | str:
         cells.append(
             [one.input.name, one.input.role, value, quality, words.age(reading.time if reading else None, now)]
         )
-    return _table(["input", "role", "latest", "quality", "age"], cells)
+    return table(["input", "role", "latest", "quality", "age"], cells)
 
 
 def _constituents(row: Assessment) -> SafeString | str:
@@ -72,7 +113,7 @@ def _constituents(row: Assessment) -> SafeString | str:
         [link(one.asset), words.health_bar(one.health), words.remaining_life(one), words.percent(one.coverage)]
         for one in below.defer("model__artefact").order_by("health", "asset")[:_MOST_CHILDREN]
     ]
-    return _table(["asset", "health", "remaining life", "coverage"], cells)
+    return table(["asset", "health", "remaining life", "coverage"], cells)
 
 
 def link(asset: Asset) -> SafeString:
@@ -93,7 +134,7 @@ def _events(row: Assessment) -> SafeString | str:
         ]
         for event in latest_events([row.asset_id])[row.asset_id]
     ]
-    return _table(["when", "what", "mode", "item", "note"], cells)
+    return table(["when", "what", "mode", "item", "note"], cells)
 
 
 def _installations(row: Assessment) -> SafeString | str:
@@ -102,9 +143,10 @@ def _installations(row: Assessment) -> SafeString | str:
         [one.item, one.item.design, installed(one), removed(one), one.removal_reason or "-"]
         for one in installation_history([row.asset_id])[row.asset_id]
     ]
-    return _table(["item", "design", "installed", "removed", "why"], cells)
+    return table(["item", "design", "installed", "removed", "why"], cells)
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> SafeString | str:
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> SafeString | str:
+    """A small table, or a dash where there is nothing."""
     cells = list(rows)
     return render_to_string("twins/admin/table.html", {"columns": columns, "rows": cells}) if cells else "-"

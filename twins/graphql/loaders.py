@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 from django.db.models import Q
+from django.utils import timezone
+from graphql import GraphQLError
 from strawberry.dataloader import DataLoader
 
 from assets.selectors import failure_modes_of
 from twins.graphql.database import from_database
 from twins.selectors import twins as select
+from twins.selectors.changes import Change, health_change
+from twins.selectors.ledger import standing_warnings, track_records_of
 from twins.selectors.readings import latest_readings
+from twins.selectors.reliability import Reliability, reliability_below
 from twins.selectors.series import Series, series_of
 from twins.services.principals import Principal, visible_assets
 
@@ -86,6 +92,24 @@ class Loaders:
         return _by_key(failure_modes_of, list)
 
     @cached_property
+    def warnings(self) -> Loader:
+        return _by_key(standing_warnings)
+
+    @cached_property
+    def track_records(self) -> Loader:
+        return _by_key(track_records_of)
+
+    @cached_property
+    def changes(self) -> Loader:
+        """The change of health by (asset, since)."""
+        return _by_key(_changes)
+
+    @cached_property
+    def reliability(self) -> Loader:
+        """Reliability by design of everything below a twin; dear, so only a few twins of one operation are told."""
+        return _by_key(lambda assets: _reliability(assets, self.visible))
+
+    @cached_property
     def latest(self) -> Loader:
         """The newest reading by lake key of the sensor, or None."""
         return _by_key(latest_readings)
@@ -96,6 +120,28 @@ class Loaders:
         return _by_arguments(
             lambda sensors, key: series_of(sensors, start=key[0], end=key[1], points=key[2]), lambda: Series([], 0, [])
         )
+
+
+MOST_RECKONED = 20
+
+
+def _few(what: str, asked: Sequence[object]) -> None:
+    if len(asked) > MOST_RECKONED:
+        raise GraphQLError(
+            f"{what} is asked of {len(asked)} twins at once: ask at most {MOST_RECKONED}, "
+            "or ask the twin above them, which tells it for all below."
+        )
+
+
+def _changes(asked: list[tuple[int, datetime]]) -> dict[tuple[int, datetime], Change | None]:
+    _few("healthChange", asked)
+    return {(asset, since): health_change(asset, since=since) for asset, since in asked}
+
+
+def _reliability(assets: list[int], visible: Q) -> dict[int, dict[int, Reliability]]:
+    _few("reliability", assets)
+    now = timezone.now()
+    return {asset: reliability_below(asset, now=now, visible=visible) for asset in assets}
 
 
 def _none() -> None:

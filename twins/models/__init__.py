@@ -7,7 +7,7 @@ from twins.models.ingestion import Batch, LakeFile, LatestReading
 from twins.models.intake import DeadLetter, LetterForm, SeriesRule
 from twins.models.learning import LearningPlan
 from twins.models.ledger import HealthBand, HealthRecord, HealthWarning, WarningVerdict
-from twins.models.policy import HealthPolicy, RollUpPolicy, RollUpRule
+from twins.models.policy import DesignReliability, HealthPolicy, RollUpPolicy, RollUpRule
 from twins.models.watching import Finding, FindingKind, SensorState
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "AssessmentSource",
     "Batch",
     "DeadLetter",
+    "DesignReliability",
     "Finding",
     "FindingKind",
     "HealthBand",

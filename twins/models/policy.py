@@ -6,6 +6,8 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
+from assets.models import Design
+
 
 class HealthPolicy(models.Model):
     """How the health of a design's items is judged beside and without a learned model."""
@@ -52,6 +54,15 @@ class HealthPolicy(models.Model):
 
     def __str__(self) -> str:
         return f"health policy of design {self.design_id}"
+
+
+class DesignReliability(Design):
+    """A design as its items' lives tell of it; a page of its own and no table."""
+
+    class Meta:
+        proxy = True
+        verbose_name = "reliability of a design"
+        verbose_name_plural = "reliability"
 
 
 class RollUpRule(models.TextChoices):

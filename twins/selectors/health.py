@@ -112,7 +112,7 @@ def units_of(assets: Sequence[int], *, now: datetime) -> list[Unit]:
     """Those of `assets` that have an item installed, with the life that runs there, by asset id."""
     rows = Installation.objects.filter(asset__in=assets, period__upper_inf=True, period__startswith__lte=now)
     places = list(rows.select_related("item__design").order_by("asset_id"))
-    segments = _segments(places, now)
+    segments = lives_at(places, now)
     return [
         Unit(
             asset=place.asset_id,
@@ -134,12 +134,12 @@ def lives_of(designs: Sequence[Design], *, now: datetime) -> dict[int, list[Life
     rows = Installation.objects.filter(item__design__in=designs, period__startswith__lt=now)
     places = list(rows.select_related("item__design").order_by("period", "id"))
     lives: dict[int, list[Life]] = {design.pk: [] for design in designs}
-    for place, segments in zip(places, _segments(places, now), strict=True):
+    for place, segments in zip(places, lives_at(places, now), strict=True):
         lives[place.item.design_id].extend(segments)
     return lives
 
 
-def _segments(places: Sequence[Installation], now: datetime) -> list[list[Life]]:
+def lives_at(places: Sequence[Installation], now: datetime) -> list[list[Life]]:
     """The lives of each installation, the newest last."""
     assets = sorted({place.asset_id for place in places})
     inputs, events = inputs_of(assets), events_at(assets)
@@ -234,13 +234,14 @@ JOIN twins_assets_item item ON item.id = place.item_id
 JOIN twins_assets_design design ON design.id = item.design_id
 JOIN twins_assets_asset unit ON unit.id = place.asset_id
 LEFT JOIN twins_healthmodel model ON model.design_id = design.id AND model.status = 'champion'
+LEFT JOIN twins_healthpolicy policy ON policy.design_id = design.id
 LEFT JOIN twins_assessment known ON known.asset_id = place.asset_id
 LEFT JOIN touched ON touched.unit = place.asset_id
 WHERE upper_inf(place.period) AND lower(place.period) <= %s
-  AND (design.expected_life IS NOT NULL OR model.id IS NOT NULL)
+  AND (design.expected_life IS NOT NULL OR model.id IS NOT NULL OR policy.contributors <> '[]')
   AND (known.asset_id IS NULL OR known.source = 'rollup' OR known.item_id IS DISTINCT FROM place.item_id
        OR known.assessed_at < %s OR model.trained_at > known.assessed_at OR model.id <> known.model_id
-       OR known.model_id IS NOT NULL AND (
+       OR (known.model_id IS NOT NULL OR known.source IN ('blend', 'contributors')) AND (
            touched.batch > coalesce(known.data_batch, 0)
            OR EXISTS (SELECT FROM twins_assets_asset below JOIN twins_assets_sensor sensor ON sensor.asset_id = below.id
                    JOIN twins_latestreading newest ON newest.sensor_id = sensor.id

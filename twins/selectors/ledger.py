@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from django.db import connection
 
+from assets.models import Installation
 from twins import ml
 from twins.models import HealthRecord, HealthWarning
 
@@ -107,6 +108,14 @@ def track_records(designs: Sequence[int], *, limit: int = JUDGED) -> dict[tuple[
         )
         for key in keys
     }
+
+
+def track_records_of(assets: Iterable[int]) -> dict[int, TrackRecord]:
+    """The record of the design that is installed at each asset, at its site; none where nothing was ever said."""
+    rows = Installation.objects.filter(asset__in=list(assets), period__upper_inf=True)
+    places = {asset: (design, root) for asset, design, root in rows.values_list("asset", "item__design", "asset__root")}
+    records = track_records(sorted({design for design, _ in places.values()})) if places else {}
+    return {asset: records[place] for asset, place in places.items() if place in records}
 
 
 def _calibration(truths: list[tuple[float, bool]]) -> ml.Calibration | None:

@@ -3,8 +3,81 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
 
+from django.db import connection
+
+from twins.ml.anomaly import Watched
 from twins.models import Finding, FindingKind
+
+_SILENT_FOR = timedelta(minutes=1)
+"""A state younger than this is not asked whether its sensor fell silent."""
+
+
+@dataclass(frozen=True)
+class WatchedSensor:
+    """A sensor, how it is judged, and how far it was looked at."""
+
+    sensor: int
+    asset: int
+    watched: Watched
+    newest: datetime
+    """Time of the newest compacted reading that is not from the future."""
+    until: datetime | None
+    """None: it was never looked at."""
+    state: bytes | None
+
+
+def newly_read(*, now: datetime, limit: int) -> list[WatchedSensor]:
+    """Watched sensors with compacted readings later than their state, the longest waiting first."""
+    with connection.cursor() as cursor:
+        cursor.execute(_NEWLY_READ, [now, now, limit])
+        return [_sensor(row) for row in cursor.fetchall()]
+
+
+def never_watched(*, now: datetime, limit: int) -> list[WatchedSensor]:
+    """Sensors with readings that nobody has looked at yet, by id."""
+    with connection.cursor() as cursor:
+        cursor.execute(_NEVER_WATCHED, [now, limit])
+        return [_sensor(row) for row in cursor.fetchall()]
+
+
+def silent_since(*, now: datetime, limit: int) -> list[WatchedSensor]:
+    """Sensors without an open gap whose last reading is ten declared intervals ago, or a while for the others."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SILENT, [now, now - _SILENT_FOR, limit])
+        return [_sensor(row) for row in cursor.fetchall()]
+
+
+def _sensor(row: tuple[Any, ...]) -> WatchedSensor:
+    sensor, asset, role, low, high, interval, newest, until, state = row
+    watched = Watched(sensor, measures=role == "measurement", low=low, high=high, interval=interval)
+    return WatchedSensor(sensor, asset, watched, newest, until, None if state is None else bytes(state))
+
+
+_COLUMNS = "sensor.id, sensor.asset_id, sensor.role, sensor.valid_min, sensor.valid_max, sensor.expected_interval"
+_NEWLY_READ = f"""
+SELECT {_COLUMNS}, least(newest.time, %s), known.until, known.state
+FROM twins_sensorstate known JOIN twins_assets_sensor sensor ON sensor.id = known.sensor_id
+JOIN twins_latestreading newest ON newest.sensor_id = known.sensor_id
+WHERE known.until < least(newest.time, %s) ORDER BY known.until, sensor.id LIMIT %s
+"""  # noqa: S608
+_NEVER_WATCHED = f"""
+SELECT {_COLUMNS}, least(newest.time, %s), NULL, NULL
+FROM twins_latestreading newest JOIN twins_assets_sensor sensor ON sensor.id = newest.sensor_id
+WHERE NOT EXISTS (SELECT FROM twins_sensorstate known WHERE known.sensor_id = sensor.id) ORDER BY sensor.id LIMIT %s
+"""  # noqa: S608
+# Who has an interval is asked when ten of them have passed; the others every so often, the oldest first.
+_SILENT = f"""
+SELECT {_COLUMNS}, known.until, known.until, known.state
+FROM twins_sensorstate known JOIN twins_assets_sensor sensor ON sensor.id = known.sensor_id
+WHERE known.until < least(%s - 10 * coalesce(sensor.expected_interval, 0) * interval '1 second', %s)
+  AND NOT EXISTS (SELECT FROM twins_finding open WHERE open.sensor_id = sensor.id AND open.kind = 'gap'
+                  AND open.ended_at IS NULL)
+ORDER BY known.until DESC, sensor.id LIMIT %s
+"""  # noqa: S608
 
 
 def unsound_sensors(sensors: Iterable[int]) -> set[int]:

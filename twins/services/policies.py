@@ -39,12 +39,15 @@ _LOOK_BACK = timedelta(days=90)
 
 
 def apply_policies(
-    *, units: Sequence[Unit], believed: Mapping[int, Believed], models: Mapping[int, HealthModel], now: datetime
+    *, units: Sequence[Unit], believed: dict[int, Believed], models: Mapping[int, HealthModel], now: datetime
 ) -> None:
-    """Blend what the contributors of a design say into the assessments of its items, in place, weights told."""
+    """Blend what the contributors of a design say into the assessments of its items, in place, weights told.
+
+    Where neither a model nor an expected life says anything, the contributors speak alone.
+    """
     policies = policies_of(unit.design.pk for unit in units)
     graphs = {design: graph for design, policy in policies.items() if (graph := _graph(policy)) is not None}
-    judged = [unit for unit in units if unit.design.pk in graphs and unit.asset in believed]
+    judged = [unit for unit in units if unit.design.pk in graphs]
     if not judged:
         return
     metrics = dict(
@@ -52,11 +55,15 @@ def apply_policies(
     )
     values = _values(judged, {unit.asset: _inputs(graphs[unit.design.pk]) for unit in judged}, now)
     for unit in judged:
-        known = believed[unit.asset]
-        seen = {**values[unit.asset], "age": Value(known.age, fresh=True)}
+        known = believed.get(unit.asset)
+        seen = values[unit.asset]
+        if known is not None:
+            seen["age"] = Value(known.age, fresh=True)
         condition = judge_condition(graphs[unit.design.pk], seen)
-        if condition is not None:
+        if condition is not None and known is not None:
             _blend(unit, known, condition, metrics)
+        elif condition is not None:
+            believed[unit.asset] = Believed(_alone(unit, condition, now), 0.0)
 
 
 def _graph(policy: HealthPolicy) -> Group | None:
@@ -65,6 +72,20 @@ def _graph(policy: HealthPolicy) -> Group | None:
 
 def _inputs(node: Group | Contributor) -> set[str]:
     return {node.input} if isinstance(node, Contributor) else {name for child in node.of for name in _inputs(child)}
+
+
+def _alone(unit: Unit, condition: Condition, now: datetime) -> Assessment:
+    """Health without any word about remaining life."""
+    return Assessment(
+        asset_id=unit.asset,
+        item_id=unit.item,
+        source=AssessmentSource.CONTRIBUTORS,
+        health=condition.health,
+        coverage=condition.coverage,
+        drivers=[{"input": name, "points": round(points, 2)} for name, points in condition.drivers],
+        rul_unit="",
+        assessed_at=now,
+    )
 
 
 def _blend(unit: Unit, known: Believed, condition: Condition, metrics: Mapping[int, dict[str, float]]) -> None:

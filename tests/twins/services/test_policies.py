@@ -11,10 +11,11 @@ from assets.models import Asset, AssetType
 from twins import events, ml
 from twins.exceptions import PolicyError
 from twins.models import Assessment, Finding, HealthPolicy, HealthRecord, RollUpPolicy
-from twins.selectors.health import latest_health
+from twins.selectors.health import latest_health, stale_units
 from twins.selectors.policies import rollup_policies_of
 from twins.services import traces
 from twins.services.assessment import assess_assets
+from twins.services.compaction import compact_hot_tail
 from twins.services.policies import check_policy
 from twins.services.training import train_design
 
@@ -60,6 +61,22 @@ def test_contributors_blend_with_age_and_remaining_life_follows(plant, accept) -
     assert row.health < before.health
     assert row.rul_p50 < before.rul_p50
     assert row.rul_p50 == pytest.approx(min(curve.from_health(row.health).life_left(100.5, 0.5), 30))
+
+
+def test_contributors_speak_alone_where_nothing_else_does(plants, accept) -> None:
+    plant = plants(failures=0, expected_life=None)
+    leak(plant.design)
+    accept([(plant.keys[f"S{n}", "leak"], plant.now, 25.0) for n in range(8)], source="other")
+    compact_hot_tail()
+    assert stale_units(now=plant.now, limit=100) == plant.parts
+    assess_assets(assets=plant.parts, now=plant.now)
+    row = of(plant, 0)
+    assert (row.source, row.health, row.coverage, row.rul_p50, row.rul_unit) == ("contributors", 75.0, 1.0, None, "")
+    assert row.drivers == [{"input": "leak", "points": -25.0}]
+    assert stale_units(now=plant.now, limit=100) == []
+    accept([(plant.keys["S3", "leak"], plant.now + HALF_DAY / 24, 30.0)])
+    compact_hot_tail()
+    assert stale_units(now=plant.now + HALF_DAY / 24, limit=100) == [plant.part(3).pk]
 
 
 def test_duty_and_place_and_make_change_the_ageing(plant) -> None:

@@ -12,6 +12,7 @@ from twins.graphql.context import Info
 from twins.graphql.planner import Column, Elements, Key, One, Same, sql
 from twins.graphql.scalars import finite
 from twins.models.health import Assessment, AssessmentSource
+from twins.models.ledger import HealthWarning
 
 if TYPE_CHECKING:
     from twins.graphql.types.twin import Twin
@@ -53,6 +54,41 @@ class Driver:
     )
 
 
+@strawberry.type(description="One of several sources of a score, and what it weighs.")
+class HealthVoice:
+    source: str = strawberry.field(description="model, ageing or contributors.", metadata=sql(Key("source")))
+    weight: float | None = strawberry.field(
+        description="Its share of the score; all weights sum to 1.", metadata=sql(Key("weight"))
+    )
+    health: float | None = strawberry.field(description="What it says alone.", metadata=sql(Key("health")))
+    reason: str = strawberry.field(description="Why it weighs so much.", metadata=sql(Key("reason")))
+
+
+@strawberry.type(description="A probability of failure above its threshold, until it clears.")
+class Warning:
+    raised_at: datetime = strawberry.field(description="When it was raised, UTC.", metadata=sql(Column("raised_at")))
+    probability: float = strawberry.field(
+        description="Probability of a failure when it was raised.", metadata=sql(Column("probability"))
+    )
+    peak: float = strawberry.field(description="The highest probability since.", metadata=sql(Column("peak")))
+    threshold: float = strawberry.field(
+        description="Probability from which on the design is warned of.", metadata=sql(Column("threshold"))
+    )
+    horizon_days: float = strawberry.field(
+        description="Within how many days it is said to fail.", metadata=sql(Column("horizon_days"))
+    )
+
+    @classmethod
+    def of(cls, row: HealthWarning) -> Self:
+        return cls(
+            raised_at=row.raised_at,
+            probability=row.probability,
+            peak=row.peak,
+            threshold=row.threshold,
+            horizon_days=row.horizon_days,
+        )
+
+
 @strawberry.type(description="What is believed of a twin now. A score never stands without its coverage.")
 class Health:
     score: float = strawberry.field(description="Health from 0 to 100; 100 = as new.", metadata=sql(Column("health")))
@@ -60,6 +96,9 @@ class Health:
         description="Share of the inputs that are fresh and good, 0 to 1.", metadata=sql(Column("coverage"))
     )
     source: AssessmentSource = strawberry.field(description="What the score came from.", metadata=sql(Column("source")))
+    sources: list[HealthVoice] = strawberry.field(
+        description="What a blend is made of; empty when one source speaks alone.", metadata=sql(Elements("sources"))
+    )
     failure_probabilities: list[FailureProbability] = strawberry.field(
         description="Probability of failure per horizon, the shortest horizon first.",
         metadata=sql(Elements("failure_probabilities")),
@@ -85,6 +124,10 @@ class Health:
             score=row.health,
             coverage=row.coverage,
             source=AssessmentSource(row.source),
+            sources=[
+                HealthVoice(source=each["source"], weight=each["weight"], health=each["health"], reason=each["reason"])
+                for each in row.sources
+            ],
             failure_probabilities=[
                 FailureProbability(horizon=_number(each.get("horizon")), probability=_number(each.get("probability")))
                 for each in row.failure_probabilities

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any
 
 import strawberry
 
@@ -12,10 +13,13 @@ from twins.graphql.context import Info
 from twins.graphql.ids import Kind, Order, global_id
 from twins.graphql.planner import Column, Each, GlobalId, Kinds, One, Pages, Trail, sql
 from twins.graphql.types.connection import DEFAULT_FIRST, After, Connection, First, Listing
-from twins.graphql.types.health import Health
+from twins.graphql.types.health import Health, Warning
 from twins.graphql.types.register import EVENT_PAGES, EVENTS, Installed, MaintenanceEvent, Node, own_id
+from twins.graphql.types.reliability import HealthChange, Reliability, TrackRecord
 from twins.graphql.types.sensor import SENSOR_PAGES, SENSORS, Sensor
-from twins.models import Assessment
+from twins.models import Assessment, HealthWarning
+
+Since = Annotated[datetime, strawberry.argument(description="Compared with what was believed then.")]
 
 strawberry.enum(Level, name="Level", description="Level in the hierarchy; levels may repeat and nest.")
 strawberry.enum(AssetStatus, name="AssetStatus", description="Whether an asset is in service.")
@@ -67,6 +71,35 @@ class Twin(Node):
     async def health(self, info: Info) -> Health | None:
         row = await info.context.loaders.assessments.load(self.pk)
         return None if row is None else Health.of(row)
+
+    @strawberry.field(
+        description="The warning of a failure that stands here; null when nothing is warned of.",
+        metadata=sql(One(HealthWarning, "{it}.asset_id = {row}.id and {it}.cleared_at is null")),
+    )
+    async def warning(self, info: Info) -> Warning | None:
+        row = await info.context.loaders.warnings.load(self.pk)
+        return None if row is None else Warning.of(row)
+
+    @strawberry.field(
+        description="How often warnings about the design installed here were right at this site; null before the first."
+    )
+    async def track_record(self, info: Info) -> TrackRecord | None:
+        row = await info.context.loaders.track_records.load(self.pk)
+        return None if row is None else TrackRecord.of(row)
+
+    @strawberry.field(
+        description="What its health did since an instant, shared down to inputs; for at most 20 twins at once."
+    )
+    async def health_change(self, info: Info, since: Since) -> HealthChange | None:
+        change = await info.context.loaders.changes.load((self.pk, since))
+        return None if change is None else HealthChange.of(change, self.name)
+
+    @strawberry.field(
+        description="How long what is or was installed here and below lives, by design; for at most 20 twins at once."
+    )
+    async def reliability(self, info: Info) -> list[Reliability]:
+        told = await info.context.loaders.reliability.load(self.pk)
+        return [Reliability.of(one) for one in told.values()]
 
     @strawberry.field(description="What is measured here, by name; not of the twins below.", metadata=sql(SENSOR_PAGES))
     async def sensors(self, info: Info, first: First = DEFAULT_FIRST, after: After = None) -> Connection[Sensor]:

@@ -1,0 +1,181 @@
+"""Readings are watched as they arrive; what is found is stored once, whatever is repeated, late or killed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from django.db import transaction
+
+from assets.models import Sensor
+from twins import events
+from twins.ml.anomaly import load_state
+from twins.ml.states import AT_BLOCKS, AT_COUNT
+from twins.models import Finding, SensorState
+from twins.selectors.watching import never_watched, newly_read, unsound_sensors
+from twins.services import watching
+from twins.services.compaction import compact_hot_tail
+from twins.services.watching import notice_silence, prune_findings, watch_arrivals
+
+from ..conftest import NOW
+
+MINUTE = timedelta(minutes=1)
+START = NOW - timedelta(days=3)
+
+
+@pytest.fixture(autouse=True)
+def _own_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "_listeners", defaultdict(list))
+
+
+@pytest.fixture
+def send(accept):
+    def rows(sensor: int, values: Any, start=START) -> None:
+        accept([(sensor, start + number * MINUTE, float(value)) for number, value in enumerate(values)])
+        while compact_hot_tail():
+            pass
+
+    return rows
+
+
+def noisy(count: int) -> np.ndarray:
+    return 50 + np.random.default_rng(1).normal(0, 0.3, count)
+
+
+def found() -> list[tuple[str, int, int | None]]:
+    """Kind, and minutes of beginning and end."""
+    rows = Finding.objects.exclude(kind="novelty").order_by("started_at", "kind")
+    return [
+        (
+            row.kind,
+            (row.started_at - START) // MINUTE,
+            None if row.ended_at is None else (row.ended_at - START) // MINUTE,
+        )
+        for row in rows
+    ]
+
+
+def test_a_sensor_is_looked_at_once_for_what_is_new(sensor_keys, send) -> None:
+    send(sensor_keys[0], noisy(500))
+    told = []
+    events.listen("findings", told.append)
+    assert watch_arrivals(now=NOW) == 1
+    assert watch_arrivals(now=NOW) == 0
+    state = SensorState.objects.get()
+    assert (state.sensor_id, state.until) == (sensor_keys[0], START + 499 * MINUTE)
+    send(sensor_keys[0], [50.0, 51.0], START + 500 * MINUTE)
+    assert watch_arrivals(now=NOW) == 1
+
+
+def test_a_flat_line_and_a_limit_begin_and_end(sensor_keys, send) -> None:
+    Sensor.objects.filter(pk=sensor_keys[0]).update(valid_max=60.0)
+    values = noisy(1000)
+    values[300:400] = 50.0
+    values[600:620] = 65 + values[600:620] / 100
+    send(sensor_keys[0], values[:350])
+    watch_arrivals(now=NOW)
+    assert found() == [("flat_line", 300, None)]
+    assert unsound_sensors(sensor_keys) == {sensor_keys[0]}
+    send(sensor_keys[0], values[350:], START + 350 * MINUTE)
+    watch_arrivals(now=NOW)
+    assert found() == [("flat_line", 300, 400), ("limit", 600, 620)]
+    assert unsound_sensors(sensor_keys) == set()
+
+
+def test_silence_is_found_by_the_clock_and_ended_by_a_reading(sensor_keys, send) -> None:
+    Sensor.objects.filter(pk=sensor_keys[0]).update(expected_interval=60)
+    send(sensor_keys[0], noisy(100))
+    watch_arrivals(now=NOW)
+    assert notice_silence(now=START + 105 * MINUTE) == 0
+    assert notice_silence(now=START + 120 * MINUTE) == 1
+    assert notice_silence(now=START + 200 * MINUTE) == 0
+    assert found() == [("gap", 99, None)]
+    send(sensor_keys[0], [50.0], START + 300 * MINUTE)
+    watch_arrivals(now=NOW)
+    assert found() == [("gap", 99, 300)]
+
+
+def test_killed_before_its_commit_it_repeats_and_counts_nothing_twice(sensor_keys, send, monkeypatch) -> None:
+    values = noisy(600)
+    values[300:400] = 50.0
+    send(sensor_keys[0], values)
+
+    class Killed(BaseException):
+        pass
+
+    store = watching._store
+
+    def die(*given: Any) -> None:
+        store(*given)
+        raise Killed
+
+    monkeypatch.setattr(watching, "_store", die)
+    with pytest.raises(Killed):
+        watch_arrivals(now=NOW)
+    assert (SensorState.objects.count(), Finding.objects.count()) == (0, 0)
+    monkeypatch.undo()
+    watch_arrivals(now=NOW)
+    once = (bytes(SensorState.objects.get().state), Finding.objects.count())
+    send(sensor_keys[0], values)  # sent again under a new batch
+    watch_arrivals(now=NOW)
+    assert (bytes(SensorState.objects.get().state), Finding.objects.count()) == once
+
+
+def test_a_clock_that_jumped_ahead_does_not_make_its_sensor_blind(sensor_keys, send) -> None:
+    send(sensor_keys[0], noisy(100))
+    send(sensor_keys[0], [50.0], START + 1000 * MINUTE)
+    watch_arrivals(now=START + 100 * MINUTE)
+    assert SensorState.objects.get().until == START + 100 * MINUTE
+    values = noisy(200)
+    values[50:150] = 50.0
+    send(sensor_keys[0], values, START + 100 * MINUTE)
+    watch_arrivals(now=START + 300 * MINUTE)
+    assert ("flat_line", 150, 250) in found()
+
+
+def test_only_one_at_a_time(sensor_keys, send) -> None:
+    from django.db import connections
+
+    send(sensor_keys[0], noisy(100))
+    other = connections.create_connection("default")
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s)", [watching._LOCK])
+        assert watch_arrivals(now=NOW) == 0
+    finally:
+        other.close()
+    assert watch_arrivals(now=NOW) == 1
+
+
+def test_the_longest_waiting_come_first_and_a_round_is_bounded(sensor_keys, send) -> None:
+    for key in sensor_keys[:3]:
+        send(key, noisy(50))
+    assert watch_arrivals(now=NOW, limit=2) == 2
+    assert [one.sensor for one in never_watched(now=NOW, limit=5)] == [sensor_keys[2]]
+    assert watch_arrivals(now=NOW, limit=2) == 1
+    send(sensor_keys[1], [50.0], START + 60 * MINUTE)
+    send(sensor_keys[0], [50.0], START + 50 * MINUTE)
+    assert [one.sensor for one in newly_read(now=NOW, limit=5)] == sensor_keys[:2]
+
+
+def test_a_sensor_is_taught_from_as_much_of_its_past_as_it_can_keep(sensor_keys, send) -> None:
+    Sensor.objects.filter(pk=sensor_keys[0]).update(expected_interval=1.0)
+    send(sensor_keys[0], noisy(1000), NOW - 1000 * MINUTE)
+    watch_arrivals(now=NOW)
+    state = load_state(bytes(SensorState.objects.get().state))
+    assert (state[AT_BLOCKS], state[AT_COUNT]) == divmod(5_000 // 60, 4)
+
+
+def test_findings_are_kept_for_a_time(sensor_keys) -> None:
+    asset = Sensor.objects.get(pk=sensor_keys[0]).asset
+    with transaction.atomic():
+        for number, (kind, ended) in enumerate([("gap", None), ("gap", NOW), ("novelty", None)]):
+            Finding.objects.create(
+                sensor_id=sensor_keys[number], asset=asset, kind=kind, started_at=START, ended_at=ended,
+                value=1, score=1, found_at=NOW - timedelta(days=91),
+            )  # fmt: skip
+    assert prune_findings(now=NOW) == 2
+    assert Finding.objects.get().kind == "gap"

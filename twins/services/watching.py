@@ -1,0 +1,180 @@
+"""Accepted readings are watched on arrival: the detector of each sensor goes on from its stored state.
+
+What must be looked at is derived: sensors whose newest compacted reading is later than their state. States and findings
+are written in one transaction, and a state passes over readings it knows, so a worker killed anywhere repeats its work
+without counting anything twice. Readings from the future wait until their time has come, so that a clock that jumped
+ahead does not make its sensor blind.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.db import connection, transaction
+
+from twins import events
+from twins.lake import from_microseconds, microseconds
+from twins.ml import Readings
+from twins.ml import anomaly as detector
+from twins.models import Finding, FindingKind, SensorState
+from twins.selectors.readings import scan_readings
+from twins.selectors.watching import WatchedSensor, never_watched, newly_read, silent_since
+
+MOST_A_ROUND = 2_000
+NEW_A_ROUND = 20
+"""Sensors watched for the first time in one round: each is taught from its past, which is the dear part."""
+_TAUGHT_READINGS = 5_000
+"""Readings that fill the memory of the detector."""
+_FIRST_LOOK, _SHORTEST_LOOK, _LONGEST_LOOK = timedelta(days=7), timedelta(hours=1), timedelta(days=60)
+"""How much of the past a sensor without a declared interval is taught from; bounds for those with one."""
+KEPT = timedelta(days=90)
+MOST_KEPT = 1_000_000
+_LOCK = 7_305_003
+_KINDS = {
+    detector.Kind.NOVELTY: FindingKind.NOVELTY,
+    detector.Kind.FLAT_LINE: FindingKind.FLAT_LINE,
+    detector.Kind.GAP: FindingKind.GAP,
+    detector.Kind.LIMIT: FindingKind.LIMIT,
+}
+
+
+def watch_arrivals(*, now: datetime, limit: int = MOST_A_ROUND) -> int:
+    """Look at what has arrived at up to `limit` sensors, the longest waiting first; how many sensors were looked at.
+
+    Runs once at a time; a second one returns 0.
+    """
+    with transaction.atomic():
+        if not _alone():
+            return 0
+        known = newly_read(now=now, limit=limit)
+        waiting = [*known, *never_watched(now=now, limit=min(NEW_A_ROUND, max(0, limit - len(known))))]
+        scans: dict[int, list[WatchedSensor]] = defaultdict(list)
+        for one in waiting:
+            scans[_reach(one, now)].append(one)
+        found = [finding for group in scans.values() for finding in _advance(group, now)]
+        _store(found, {one.sensor: one.asset for one in waiting})
+    return len(waiting)
+
+
+def notice_silence(*, now: datetime, limit: int = MOST_A_ROUND) -> int:
+    """Look for sensors of which nothing was read for long; how many fell silent. What never comes tells nobody."""
+    with transaction.atomic():
+        if not _alone():
+            return 0
+        quiet = silent_since(now=now, limit=limit)
+        found = _find_silence(quiet, now)
+        _store(found, {one.sensor: one.asset for one in quiet})
+    return len(found)
+
+
+def _alone() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
+        return bool(cursor.fetchone()[0])
+
+
+def _since(one: WatchedSensor, now: datetime) -> datetime:
+    """From when on its readings are looked at."""
+    if one.until is not None:
+        return one.until
+    if one.watched.interval is None:
+        return now - _FIRST_LOOK
+    wanted = timedelta(seconds=_TAUGHT_READINGS * min(one.watched.interval, _LONGEST_LOOK.total_seconds()))
+    return now - min(max(wanted, _SHORTEST_LOOK), _LONGEST_LOOK)
+
+
+def _reach(one: WatchedSensor, now: datetime) -> int:
+    """Sensors that need about equally old readings share a scan: one that was away does not make all read far."""
+    return int((now - _since(one, now)) / timedelta(minutes=10)).bit_length()
+
+
+def _advance(waiting: Sequence[WatchedSensor], now: datetime) -> list[detector.Finding]:
+    start = min(_since(one, now) for one in waiting)
+    # To the microsecond: what is dated later than now is read when its time has come.
+    table = scan_readings(sensors=[one.sensor for one in waiting], start=start, end=now + timedelta(microseconds=1))
+    readings, end = Readings(table), microseconds(now)
+    states: list[SensorState] = []
+    found: list[detector.Finding] = []
+    for one in waiting:
+        state = detector.load_state(one.state) if one.state is not None else detector.new_state()
+        since = microseconds(_since(one, now))
+        found += detector.watch(one.watched, state, *readings.between(one.sensor, since, end))
+        # Nothing good up to now counts as looked at too, or a sensor that sends only bad readings is read for ever.
+        until = max(one.newest, one.until or one.newest)
+        states.append(SensorState(sensor_id=one.sensor, until=until, state=detector.dump_state(state)))
+    _write(states)
+    return found
+
+
+def _find_silence(quiet: Sequence[WatchedSensor], now: datetime) -> list[detector.Finding]:
+    states: list[SensorState] = []
+    found: list[detector.Finding] = []
+    for one in quiet:
+        if one.state is None or one.until is None:
+            continue
+        state = detector.load_state(one.state)
+        finding = detector.find_silence(one.watched, state, now=microseconds(now))
+        if finding is not None:
+            found.append(finding)
+            states.append(SensorState(sensor_id=one.sensor, until=one.until, state=detector.dump_state(state)))
+    _write(states)
+    return found
+
+
+def _write(states: Sequence[SensorState]) -> None:
+    SensorState.objects.bulk_create(
+        sorted(states, key=lambda row: row.sensor_id),
+        update_conflicts=True,
+        unique_fields=["sensor"],
+        update_fields=["until", "state"],
+        batch_size=500,
+    )
+
+
+def _store(found: Sequence[detector.Finding], assets: dict[int, int]) -> None:
+    """Write what began, end what is over, and tell."""
+    began = [one for one in found if one.begins]
+    rows = [
+        Finding(
+            sensor_id=one.sensor,
+            asset_id=assets[one.sensor],
+            kind=_KINDS[one.kind],
+            started_at=from_microseconds(one.time),
+            value=one.value,
+            score=one.score,
+        )
+        for one in began
+    ]
+    Finding.objects.bulk_create(rows, ignore_conflicts=True, batch_size=1000)
+    ended = sorted((one for one in found if not one.begins), key=lambda one: (one.sensor, one.kind, one.time))
+    with connection.cursor() as cursor:
+        for one in ended:
+            # The oldest that is open and began before: endings come in order of time.
+            at = from_microseconds(one.time)
+            cursor.execute(_END, [at, one.sensor, _KINDS[one.kind].value, at])
+    if found:
+        events.publish("findings", {"assets": sorted({assets[one.sensor] for one in found})})
+
+
+_END = """
+UPDATE twins_finding SET ended_at = %s WHERE id = (
+    SELECT id FROM twins_finding WHERE sensor_id = %s AND kind = %s AND ended_at IS NULL AND started_at <= %s
+    ORDER BY started_at LIMIT 1)
+"""
+
+
+def prune_findings(*, now: datetime) -> int:
+    """Drop findings that are old, or more than the store is meant to hold, the oldest first; open ones stay longest."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM twins_finding WHERE found_at < %s AND (ended_at IS NOT NULL OR kind = 'novelty')", [now - KEPT]
+        )
+        gone = cursor.rowcount
+        cursor.execute(
+            "DELETE FROM twins_finding WHERE id IN "
+            "(SELECT id FROM twins_finding ORDER BY found_at DESC, id DESC OFFSET %s)",
+            [MOST_KEPT],
+        )
+        return gone + cursor.rowcount
