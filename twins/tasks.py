@@ -15,7 +15,7 @@ from celery import Task, shared_task
 from django.utils import timezone
 
 from twins import events
-from twins.services import assessment, compaction, ledger, retention, training, watching
+from twins.services import assessment, compaction, ledger, patterns, retention, training, watching
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +48,7 @@ def assess_stale() -> None:
 @shared_task(name="twins.watch_arrivals", ignore_result=True)
 def watch_arrivals() -> None:
     watching.watch_arrivals(now=timezone.now())
+    patterns.watch_patterns(now=timezone.now())
 
 
 @shared_task(name="twins.notice_silence", ignore_result=True)

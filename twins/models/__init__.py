@@ -8,7 +8,7 @@ from twins.models.intake import DeadLetter, LetterForm, SeriesRule
 from twins.models.learning import LearningPlan
 from twins.models.ledger import HealthBand, HealthRecord, HealthWarning, WarningVerdict
 from twins.models.policy import DesignReliability, HealthPolicy, RollUpPolicy, RollUpRule
-from twins.models.watching import Finding, FindingKind, SensorState
+from twins.models.watching import Finding, FindingKind, PatternState, SensorState
 
 __all__ = [
     "ApiToken",
@@ -29,6 +29,7 @@ __all__ = [
     "LearningPlan",
     "LetterForm",
     "ModelStatus",
+    "PatternState",
     "PersistedDocument",
     "RollUpPolicy",
     "RollUpRule",

@@ -21,6 +21,20 @@ class SensorState(models.Model):
         return f"{self.sensor_id} until {self.until:%Y-%m-%d %H:%M:%S}"
 
 
+class PatternState(models.Model):
+    """The state of the detector for the sensors of one asset together."""
+
+    asset = models.OneToOneField("twins_assets.Asset", models.CASCADE, primary_key=True, related_name="pattern_state")
+    until = models.DateTimeField(help_text="Readings up to this time are counted.")
+    state = models.BinaryField(help_text="Numbers, little-endian; see twins.ml.patterns.")
+
+    class Meta:
+        ordering = ["asset_id"]
+
+    def __str__(self) -> str:
+        return f"{self.asset_id} until {self.until:%Y-%m-%d %H:%M:%S}"
+
+
 class FindingKind(models.TextChoices):
     NOVELTY = "novelty", "novelty: unlike anything before"
     FLAT_LINE = "flat_line", "flat line: the value stands still"

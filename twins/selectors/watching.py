@@ -80,6 +80,49 @@ ORDER BY known.until DESC, sensor.id LIMIT %s
 """  # noqa: S608
 
 
+@dataclass(frozen=True)
+class WatchedPart:
+    """An asset whose own sensors are watched together."""
+
+    asset: int
+    sensors: tuple[int, ...]
+    """Its measurements with a declared interval, by id."""
+    interval: float
+    """The longest of their intervals, in seconds."""
+    newest: datetime
+    """Time of the newest reading of any of them."""
+    state: bytes | None
+
+
+def waiting_parts(*, now: datetime, limit: int) -> list[WatchedPart]:
+    """Assets with two or more measurements of which there is a new row, the longest waiting first.
+
+    Only measurements with a declared interval: rows need a step. While one of them is missing there is no row.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_PARTS, [now, _MOST_TOGETHER, limit])
+        rows = cursor.fetchall()
+    return [
+        WatchedPart(asset, tuple(sensors), interval, newest, None if state is None else bytes(state))
+        for asset, sensors, interval, newest, state in rows
+    ]
+
+
+_MOST_TOGETHER = 40
+"""Sensors of one part; a covariance of more would need more rows than it is taught from."""
+_PARTS = """
+SELECT part.asset_id, part.sensors, part.interval, part.newest, known.state
+FROM (SELECT sensor.asset_id, array_agg(sensor.id ORDER BY sensor.id) AS sensors,
+             max(sensor.expected_interval) AS interval, least(max(newest.time), %s) AS newest
+      FROM twins_assets_sensor sensor JOIN twins_latestreading newest ON newest.sensor_id = sensor.id
+      WHERE sensor.role = 'measurement' AND sensor.expected_interval IS NOT NULL
+      GROUP BY sensor.asset_id HAVING count(*) BETWEEN 2 AND %s) part
+LEFT JOIN twins_patternstate known ON known.asset_id = part.asset_id
+WHERE known.until IS NULL OR known.until + part.interval * interval '1 second' <= part.newest
+ORDER BY known.until NULLS FIRST, part.asset_id LIMIT %s
+"""
+
+
 def unsound_sensors(sensors: Iterable[int]) -> set[int]:
     """Those of the sensors that stand still, or lie outside their valid range, right now."""
     kinds = [FindingKind.FLAT_LINE, FindingKind.LIMIT]
