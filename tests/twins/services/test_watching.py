@@ -146,6 +146,9 @@ def test_only_one_at_a_time(sensor_keys, send) -> None:
         with other.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(%s)", [watching._LOCK])
         assert watch_arrivals(now=NOW) == 0
+        with other.cursor() as cursor:
+            # A closed connection lets go of its lock only when the server notices.
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [watching._LOCK])
     finally:
         other.close()
     assert watch_arrivals(now=NOW) == 1
