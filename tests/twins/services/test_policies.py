@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from datetime import timedelta
 
+import numpy as np
 import pytest
 
 from assets.models import Asset, AssetType
@@ -107,14 +108,20 @@ def test_a_sensor_that_dies_under_a_model_lowers_the_coverage_and_not_the_health
     assert train_design(design=seals.design, now=seals.now).model is not None
     assess_assets(assets=seals.parts, now=seals.now)
     before = latest_health(seals.parts)
-    # One step on with all sensors, and the same without the temperature of one seal.
-    rows = []
-    for place in range(8):
-        rows += [(seals.keys[f"T{place}", "load"], 50.0), (seals.keys[f"S{place}", "leak"], 2.5)]
+    # Two days on with all sensors, but without the temperature of one seal; values that stand still are not believed.
+    rng = np.random.default_rng(2)
     for step in range(1, 5):
         now = seals.now + step * HALF_DAY
-        accept([(sensor, now, value) for sensor, value in rows])
-        accept([(seals.keys[f"S{place}", "temperature"], now, 50.0) for place in range(1, 8)], source="other")
+        rows = []
+        for place in range(8):
+            load = (50.0, 100.0)[step % 2]
+            rows += [
+                (seals.keys[f"T{place}", "load"], now, load),
+                (seals.keys[f"S{place}", "leak"], now, 2 + rng.random()),
+            ]
+            if place:
+                rows.append((seals.keys[f"S{place}", "temperature"], now, 40 + 0.2 * load + rng.random()))
+        accept(rows)
     assess_assets(assets=seals.parts, now=now)
     after = latest_health(seals.parts)
     dead = seals.part(0).pk
