@@ -183,10 +183,14 @@ def test_two_hundred_kills_lose_double_and_tear_nothing(installation: Installati
     def kills() -> int:
         return installation.killed.total() + stepper.killed.total()
 
-    while kills() < KILLS or min(stepper.killed[step] for step in STEPS) == 0:
+    while kills() < KILLS:
         assert time.monotonic() < end, (installation.killed, stepper.killed)
         installation.kill(dice.choices(["web", "worker", "valkey", "postgres"], [4, 3, 3, 1])[0])
         _wait_for_progress(senders, stepper, seconds=dice.uniform(0.2, 2))
+    # On a slow machine not every step was reached between two deaths of the database.
+    while min(stepper.killed[step] for step in STEPS) == 0:
+        assert time.monotonic() < end, stepper.killed
+        time.sleep(0.1)
     for sender in senders:
         sender.stopping.set()
     stepper.stop()
