@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from django.contrib import admin
 
+from assets.admin.declared import DeclaredFields
 from assets.admin.saving import RegisterAdmin
-from assets.models import AssetType, Design, FailureCode, ParameterDefinition, SensorTemplate
+from assets.models import AssetType, Design, FailureCode, ParameterDefinition, ParameterSubject, SensorTemplate
 
 
 @admin.register(AssetType)
@@ -17,7 +18,8 @@ class AssetTypeAdmin(RegisterAdmin):
 
 
 @admin.register(Design)
-class DesignAdmin(RegisterAdmin):
+class DesignAdmin(DeclaredFields, RegisterAdmin):
+    declares = (ParameterSubject.DESIGN,)
     list_display = ["code", "revision", "name", "type", "expected_life", "planning_horizon", "life_unit"]
     list_select_related = ["type"]
     list_filter = [("type", admin.RelatedOnlyFieldListFilter), "life_unit"]

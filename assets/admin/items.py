@@ -6,13 +6,15 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 
 from assets import services
+from assets.admin.declared import DeclaredFields
 from assets.admin.periods import PeriodColumns
 from assets.admin.saving import RegisterAdmin, RegisterForm, visible
 from assets.admin.theme import SplitDateTime, TabularInline
-from assets.models import Installation, Item, MaintenanceEvent, Sensor
+from assets.models import Installation, Item, MaintenanceEvent, ParameterSubject, Sensor
 from assets.permissions import Action
 
 
@@ -33,13 +35,24 @@ class ItemInstallationsInline(PeriodColumns, TabularInline):
 
 
 @admin.register(Item)
-class ItemAdmin(RegisterAdmin):
+class ItemAdmin(DeclaredFields, RegisterAdmin):
+    declares = (ParameterSubject.ITEM, ParameterSubject.ACCEPTANCE)
     list_display = ["serial_number", "design", "manufacturer", "made_at"]
     list_select_related = ["design"]
     list_filter = [("design", admin.RelatedOnlyFieldListFilter)]
     search_fields = ["serial_number", "manufacturer", "design__code", "design__name"]
     autocomplete_fields = ["design"]
     inlines = [ItemInstallationsInline]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        found, several = super().get_search_results(request, queryset, search_term)
+        if request.GET.get("model_name") == "installation":
+            # What is to be installed must be free.
+            taken = Installation.objects.filter(item=OuterRef("pk"), period__upper_inf=True)
+            found = found.filter(~Exists(taken), retired_at=None)
+        return found, several
 
 
 class RemovalForm(RegisterForm):

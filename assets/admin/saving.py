@@ -47,9 +47,9 @@ def may(request: HttpRequest, action: Action, row: Model | None) -> bool:
     return known[key]
 
 
-def _as_asked(request: HttpRequest) -> AbstractContextManager[Origin]:
+def as_asked(request: HttpRequest, reason: str = "") -> AbstractContextManager[Origin]:
     """What is written inside of it was done by this user, in this request."""
-    return origin(source="admin", user=request.user, request=request_id(request.headers))
+    return origin(source="admin", user=request.user, request=request_id(request.headers), reason=reason)
 
 
 class RegisterForm(forms.ModelForm):
@@ -89,7 +89,7 @@ class RegisterAdmin(ModelAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        with _as_asked(request):
+        with as_asked(request):
             try:
                 return super().changeform_view(request, object_id, form_url, extra_context)
             except AssetsError as error:
@@ -97,13 +97,13 @@ class RegisterAdmin(ModelAdmin):
                 return super().changeform_view(request, object_id, form_url, extra_context)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        with _as_asked(request):
+        with as_asked(request):
             return super().changelist_view(request, extra_context)
 
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        with _as_asked(request):
+        with as_asked(request):
             return super().delete_view(request, object_id, extra_context)
 
     def history_view(

@@ -38,3 +38,4 @@ def links(request: HttpRequest) -> list[dict[str, Any]]:
 if admin.site.index_template is None:
     admin.site.index_template = "assets/admin/start.html"
 offer("Tree of the register", view="admin:twins_assets_asset_tree", permission="twins_assets.view_asset")
+offer("Import and export", view="admin:twins_assets_asset_import", permission="twins_assets.view_asset")

@@ -32,14 +32,16 @@ def export_csv(table: Table, file: IO[str], *, source: str, rows: models.QuerySe
     return count
 
 
-def export_json(tables: Sequence[Table], file: IO[bytes], *, source: str) -> int:
-    """Write tables as one JSON object of lists; empty values are left out."""
+def export_json(
+    tables: Sequence[Table], file: IO[bytes], *, source: str, rows: Mapping[str, models.QuerySet[Any]] | None = None
+) -> int:
+    """Write tables, or of each by its name the `rows`, as one JSON object of lists; empty values are left out."""
     count = 0
     file.write(b"{")
     for place, table in enumerate(tables):
         file.write(b",\n" if place else b"\n")
         file.write(orjson.dumps(table.name) + b": [")
-        for number, record in enumerate(_records(table, source, None)):
+        for number, record in enumerate(_records(table, source, (rows or {}).get(table.name))):
             said = {header: _plain(value) for header, value in record.items() if value not in (None, "")}
             file.write((b",\n" if number else b"\n") + orjson.dumps(said))
             count += 1
@@ -48,8 +50,13 @@ def export_json(tables: Sequence[Table], file: IO[bytes], *, source: str) -> int
     return count
 
 
-def export_xlsx(tables: Sequence[Table], file: IO[bytes], *, source: str) -> int:
-    """Write tables as the sheets of a workbook, text as text; raises ValueError for more rows than a sheet takes."""
+def export_xlsx(
+    tables: Sequence[Table], file: IO[bytes], *, source: str, rows: Mapping[str, models.QuerySet[Any]] | None = None
+) -> int:
+    """Write tables, or of each by its name the `rows`, as the sheets of a workbook, text as text.
+
+    Raises ValueError for more rows than a sheet takes.
+    """
     import xlsxwriter
 
     count = 0
@@ -58,7 +65,7 @@ def export_xlsx(tables: Sequence[Table], file: IO[bytes], *, source: str) -> int
         for table in tables:
             sheet, headers = workbook.add_worksheet(table.name), headers_of(table)
             sheet.write_row(0, 0, headers)
-            for number, record in enumerate(_records(table, source, None), 1):
+            for number, record in enumerate(_records(table, source, (rows or {}).get(table.name)), 1):
                 if number >= _SHEET_ROWS:
                     raise ValueError(f"{table.name} has more rows than a sheet takes: export CSV or JSON.")
                 for place, header in enumerate(headers):

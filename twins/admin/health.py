@@ -83,7 +83,8 @@ class HealthAdmin(ReadOnlyAdmin):
     """What is worst and why."""
 
     list_display = [
-        "tag", "level", "where", "health_bar", "failure", "remaining_life", "coverage_share", "top_driver", "data_age",
+        "tag", "level", "where", "health_bar", "failure", "remaining_life", "coverage_share", "top_driver",
+        "data_age", "page",
     ]  # fmt: skip
     list_select_related = ["asset", "model"]
     list_filter = [LevelFilter, "source", ("item__design", admin.RelatedOnlyFieldListFilter)]
@@ -119,6 +120,11 @@ class HealthAdmin(ReadOnlyAdmin):
     @admin.display(description="asset", ordering="asset__tag")
     def tag(self, row: Assessment) -> SafeString:
         return format_html('<span class="twins-tag">{}</span> {}', row.asset.tag, row.asset.name)
+
+    @admin.display(description="register")
+    def page(self, row: Assessment) -> SafeString:
+        """Where its history is and its item is replaced; the tag leads to the evidence."""
+        return _link("twins_assets_asset", row.asset_id, "asset page")
 
     @admin.display(description="level", ordering="asset__level")
     def level(self, row: Assessment) -> str:

@@ -17,7 +17,7 @@ from assets.selectors import current_installations
 from assets.services import NewAsset, NewInstallation, create_assets, create_sensors, install_items, record_events
 
 Snapshot = Callable[[], dict[str, Any]]
-INLINES = ("installations", "sensors", "events")
+INLINES = ("installations", "sensors", "events", "relations_out", "external_references")
 
 
 def page(asset: Asset | None = None) -> str:
@@ -201,10 +201,9 @@ def test_list_and_page_take_the_same_number_of_statements_for_any_number_of_rows
     planner: Client, design: Design
 ) -> None:
     def statements(count: int) -> tuple[int, int]:
-        rows = [
-            NewAsset(tag=f"{count}-{n}", name="p", level="part", type=design.type, design=design) for n in range(count)
-        ]
-        asset = create_assets(rows=rows)[f"{count}-0"]
+        made: dict[str, Any] = {"level": "part", "type": design.type, "design": design, "parent": f"{count}"}
+        rows = [NewAsset(tag=f"{count}-{n}", name="p", **made) for n in range(count)]
+        asset = create_assets(rows=[NewAsset(tag=f"{count}", name="top", level="part"), *rows])[f"{count}-0"]
         create_sensors(sensors=[Sensor(asset=asset, name=f"{n}", quantity="q") for n in range(count)])
         with CaptureQueriesContext(connection) as listing:
             assert planner.get(reverse("admin:twins_assets_asset_changelist")).status_code == 200
