@@ -26,6 +26,7 @@ from django.utils import timezone
 
 from assets.admin.asking import ask
 from assets.admin.saving import as_asked, rights, visible
+from assets.admin.theme import FileInput
 from assets.exceptions import AssetsError
 from assets.importing import (
     TABLES,
@@ -51,7 +52,10 @@ _SUFFIXES: Final = (".csv", ".tsv", ".txt", ".json", ".xlsx")
 class UploadForm(forms.Form):
     """A file, and what it does not say itself."""
 
-    file = forms.FileField(help_text="CSV, XLSX or JSON, with names and external keys as in an export.")
+    # The theme's own, because its script writes the name of the file into the text that it takes for the file's.
+    file = forms.FileField(
+        widget=FileInput, help_text="CSV, XLSX or JSON, with names and external keys as in an export."
+    )
     table = forms.ChoiceField(
         choices=[("", "as the file is named"), *((name, name.replace("_", " ")) for name in TABLES)],
         required=False,
