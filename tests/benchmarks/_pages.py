@@ -67,13 +67,16 @@ def addresses() -> Iterator[str]:
         name = f"admin:twins_assets_{model._meta.model_name}"
         index = reverse(f"{name}_changelist")
         # A word that is found often, one that is found once, and one that is nowhere.
-        yield from (index, f"{index}?q=Part", f"{index}?q=U7-4242", f"{index}?q=nowhere", f"{index}?q=t")
+        yield from (index, f"{index}?q=Part", f"{index}?q=U0-4242", f"{index}?q=nowhere", f"{index}?q=t")
         if (row := model._default_manager.order_by("pk").last()) is not None:
             yield reverse(f"{name}_change", args=[row.pk])
             yield reverse(f"{name}_history", args=[row.pk])
     tree = reverse("admin:twins_assets_asset_tree")
-    unit = Asset.objects.get(tag="U7")
+    unit = Asset.objects.get(tag="U0")
     yield from (f"{tree}?at={unit.pk}", f"{tree}?at={unit.parent_id}", f"{tree}?at={unit.pk}&part=1")
-    yield from (f"{tree}?q=U7-4242", f"{tree}?q=Part", f"{tree}?q=nowhere")
+    yield from (f"{tree}?q=U0-4242", f"{tree}?q=Part", f"{tree}?q=nowhere")
+    yield reverse("admin:twins_assets_asset_import")
+    yield reverse("admin:twins_assets_asset_replace", args=[unit.pk])
+    yield reverse("admin:twins_assets_asset_add")
     yield reverse("admin:twins_assets_asset_change", args=[unit.pk])
     yield reverse("admin:twins_assets_asset_change", args=[unit.parent_id])
