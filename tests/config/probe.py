@@ -29,7 +29,7 @@ from assets.models import Level, Sensor
 from assets.services import NewAsset, create_assets, create_sensors
 from twins.conf import settings
 from twins.models import Batch, LakeFile, Scope
-from twins.models.ingestion import FileState
+from twins.models.ingestion import Dataset, FileState
 from twins.selectors.readings import latest_readings, scan_readings
 from twins.selectors.view import read_body
 from twins.services.tokens import create_token
@@ -70,7 +70,7 @@ def latest() -> dict[str, list[object]]:
 def stored() -> dict[str, object]:
     """Counted before any merging, which would hide what is there twice."""
     root, triples = settings().LAKE, Counter[tuple[object, ...]]()
-    for file in LakeFile.objects.filter(state=FileState.LIVE):
+    for file in LakeFile.objects.filter(state=FileState.LIVE, dataset=Dataset.RAW):
         table = pq.read_table(root / file.path, partitioning=None)
         triples.update(zip(*(table[name].to_pylist() for name in ("sensor", "time", "batch")), strict=True))
     for batch in Batch.objects.filter(compacted_at__isnull=True):
