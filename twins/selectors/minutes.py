@@ -8,7 +8,7 @@ brought up to date: they come and go with their files.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -77,26 +77,34 @@ def minutes_in(
 
 
 def _whole(view: View, first: datetime | None, beyond: datetime | None, columns: pa.Schema) -> pa.Table:
-    rolled = [(file, _rolled([file.minutes], view, first, beyond, columns)) for file in view.files if file.minutes]
     loose = _loose(view, first, beyond)
-    archive = _rolled(view.archive, view, first, beyond, columns)
-    sources = [archive, *(minutes for _, minutes in rolled), lake.roll_up(loose).select(columns.names)]
-    keys = np.concatenate([lake.minute_keys(source) for source in sources])
+    # By path is by day, which leaves nothing to sort for a sensor that no other file disputes.
+    paths = sorted([*view.archive, *(file.minutes for file in view.files if file.minutes)])
+    rolled = _rolled(paths, view, first, beyond, columns)
+    table = pa.concat_tables([rolled, lake.roll_up(loose).select(columns.names)]) if loose.num_rows else rolled
+    keys = lake.minute_keys(table)
+    if (keys[1:] > keys[:-1]).all():
+        return table
     order = np.argsort(keys, kind="stable")
     same = keys[order[1:]] == keys[order[:-1]]
-    if not same.any():
-        # Sorted already when it is one source, which is most often so.
-        return pa.concat_tables(sources) if len(order) == _most(sources) else pa.concat_tables(sources).take(order)
+    if same.any():
+        return _made_anew(
+            view, loose, keys[order[1:]][same], lambda paths: _rolled(paths, view, first, beyond, columns)
+        )
+    return table.take(pa.array(order))
+
+
+def _made_anew(view: View, loose: pa.Table, disputed: np.ndarray, read: Callable[[list[str]], pa.Table]) -> pa.Table:
+    """All minutes, those that more than one source has made anew from readings; what retention left stands."""
+    archive = read(view.archive)
+    rolled = [(file, read([file.minutes])) for file in view.files if file.minutes]
     closed = lake.minute_keys(archive)
-    shared = np.setdiff1d(keys[order[1:]][same], closed)
-    anew = lake.roll_up(_readings_of(view, rolled, loose, shared)).select(columns.names)
+    shared = np.setdiff1d(disputed, closed)
+    anew = lake.roll_up(_readings_of(view, rolled, loose, shared)).select(archive.schema.names)
     dropped = np.concatenate([shared, closed])
-    kept = [_keyed(source, ~np.isin(lake.minute_keys(source), dropped)) for source in sources[1:]]
+    sources = [*(minutes for _, minutes in rolled), lake.roll_up(loose).select(archive.schema.names)]
+    kept = [_keyed(source, ~np.isin(lake.minute_keys(source), dropped)) for source in sources]
     return lake.sort_minutes([archive, anew, *kept])
-
-
-def _most(sources: list[pa.Table]) -> int:
-    return max(source.num_rows for source in sources)
 
 
 def _loose(view: View, first: datetime | None, beyond: datetime | None) -> pa.Table:
