@@ -8,10 +8,13 @@ ways of changing the register are added: a verb is a service call, and what it d
 
 from __future__ import annotations
 
+import json
+import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +22,9 @@ from django.db import connection, transaction
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from assets.exceptions import AssetsError
+from assets.exceptions import AssetsError, InvalidValue
+from assets.history import as_of
+from assets.importing import import_file
 from assets.models import Asset, AssetType, Design, Installation, Item, Relation
 from assets.services import (
     Move,
@@ -71,6 +76,10 @@ class Model:
         assert tag not in self.parents
         self._fits(parent, level, retired=False)
         self.parents[tag], self.levels[tag] = parent, level
+
+    def import_pair(self, tag: str, parent: str | None, level: str) -> None:
+        self.create(tag, parent, level)
+        self.create(f"{tag}-P", tag, "part")
 
     def move(self, tag: str, parent: str | None) -> None:
         assert parent is None or tag not in self.path(parent)
@@ -130,6 +139,18 @@ def _create(tag: str, parent: str | None, level: str) -> Any:
     return create_assets(rows=[NewAsset(tag=tag, name=tag, level=level)], under=_asset(parent) if parent else None)
 
 
+def _import(tag: str, parent: str | None, level: str) -> None:
+    """An asset and a part below it from a file, the part first."""
+    rows = [{"tag": f"{tag}-P", "name": "p", "level": "part", "parent": tag}]
+    rows.append({"tag": tag, "name": tag, "level": level, "parent": parent or ""})
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "assets.json")
+        path.write_text(json.dumps(rows))
+        result = import_file(path=path, source="test")
+    if not result.written:
+        raise InvalidValue(result.refused[0].reason)
+
+
 def _move(tag: str, parent: str | None) -> Any:
     return move_assets(moves=[Move(asset=_asset(tag), parent=_asset(parent) if parent else None)])
 
@@ -146,6 +167,7 @@ def _relate(source: str, target: str, hour: int) -> Any:
 
 VERBS: dict[str, tuple[Callable[..., Any], Callable[..., None]]] = {
     "create": (_create, Model.create),
+    "import": (_import, Model.import_pair),
     "move": (_move, Model.move),
     "install": (_install, Model.install),
     "remove": (lambda place, hour: remove_item(asset=_asset(place), at=at(hour), reason="r"), Model.remove),
@@ -163,6 +185,7 @@ ITEM = st.integers(0, ITEMS - 1).map(lambda number: f"S{number}")
 HOUR = st.integers(1, 60)
 STEP = st.one_of(
     st.tuples(st.just("create"), TAG, st.sampled_from(LEVELS)),
+    st.tuples(st.just("import"), TAG, st.sampled_from(LEVELS)),
     st.tuples(st.just("move"), TAG, st.none() | TAG),
     st.tuples(st.just("move"), TAG, TAG),
     st.tuples(st.just("install"), TAG, ITEM, HOUR),
@@ -179,7 +202,7 @@ PROGRAMS = st.lists(st.lists(STEP, min_size=4, max_size=10), min_size=3, max_siz
 def _numbered(program: list[Step], planner: int = 0) -> list[Step]:
     """Each created asset gets a tag of its own, by which the model knows it in whichever tree it comes to stand."""
     return [
-        (verb, f"N{planner}-{index}", *arguments) if verb == "create" else (verb, *arguments)
+        (verb, f"N{planner}-{index}", *arguments) if verb in ("create", "import") else (verb, *arguments)
         for index, (verb, *arguments) in enumerate(program)
     ]
 
@@ -277,6 +300,11 @@ def test_planners_who_work_at_once_leave_what_one_after_the_other_would(programs
         for tag, parent in model.parents.items()
     }
     assert (installed, related) == (set(model.installed), set(model.related))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        now = cursor.fetchone()[0]
+    for table in (Asset, Installation, Relation, Item):
+        assert list(as_of(table, now).order_by("pk").values_list()) == list(table.objects.order_by("pk").values_list())
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
