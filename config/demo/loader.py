@@ -10,11 +10,13 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from django.db import connection
 
-from assets.models import Asset, Design, EventKind
+from assets.models import Asset, Design
 from config.demo.history import SEED, history_days, measure_history, readings_table, simulate_history
 from config.demo.plant import LAYOUT, POSITIONS, TRAINS
 from config.demo.register import DemoPlant, find_plant, lake_keys, mark_loaded, register_plant
 from config.demo.simulation import Simulation
+from twins.ml import FEWEST_FAILURES
+from twins.selectors.health import failures_of_designs
 from twins.services.assessment import assess_assets
 from twins.services.compaction import compact_hot_tail
 from twins.services.ingestion import accept_readings
@@ -108,10 +110,15 @@ def _alone() -> Iterator[None]:
 
 
 def _learn(plant: DemoPlant, clock: Callable[[], datetime], watch: _Watch) -> None:
-    """Train the designs of the plant's parts and assess every part, through the services that anybody uses."""
+    """Train the designs of the plant's parts and assess every part, through the services that anybody uses.
+
+    Designs that failed too seldom to learn from alone are left to the nightly training: learning from a whole family
+    takes longer than a newcomer waits.
+    """
     parts = Asset.objects.filter(root=plant.root.pk, design__isnull=False)
-    designs = Design.objects.filter(pk__in=parts.values("design"), items__events__kind=EventKind.FAILURE).distinct()
-    for trained in train_designs(designs=list(designs.order_by("code", "pk")), now=clock()):
+    often = [design for design, failures in failures_of_designs().items() if failures >= FEWEST_FAILURES]
+    designs = Design.objects.filter(pk__in=parts.filter(design__in=often).values("design")).order_by("code", "pk")
+    for trained in train_designs(designs=list(designs), now=clock()):
         watch.tell(trained.reason or f"{trained.design}: a model was learned")
     written = assess_assets(assets=list(parts.values_list("pk", flat=True)), now=clock())
     watch.tell(f"assessed {len(written)} assets")
