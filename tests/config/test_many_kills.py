@@ -28,7 +28,7 @@ from config import embedded, processes
 from tests.config.senders import Sender, ask, find_port, without_addresses
 
 ROOT = Path(__file__).resolve().parents[2]
-KILLS, PATIENCE = 200, 400
+KILLS, PATIENCE = 200, 1200
 MIDNIGHT = datetime(2026, 5, 2, tzinfo=UTC)
 SWAP = ["planned", "written", "synced", "renamed", "published", "indexed", "committed"]
 STEPS = [
