@@ -123,8 +123,13 @@ class Stepper(threading.Thread):
                 if self.stopping.is_set():
                     return
                 self._send((name, step) if name == "accept" else None)
-                if name != "accept" and self._order(name, (name, step), day=MIDNIGHT.date().isoformat()) == 0:
+                if name in ("merge", "settle"):
+                    # Two small files of the day, so that there is something to merge.
                     self._order("compact", None)
+                    self._send(None)
+                    self._order("compact", None)
+                if name != "accept":
+                    self._order(name, (name, step), day=MIDNIGHT.date().isoformat())
 
     def _send(self, kill: tuple[str, str] | None) -> None:
         """Until acknowledged, under one key; each batch corrects most of the one before."""

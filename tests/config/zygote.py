@@ -17,11 +17,14 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 def main() -> None:
     import uvicorn
+    from django.urls import get_resolver
 
     from config.asgi import application
     from config.celery import app
 
     app.loader.import_default_modules()
+    # What the first request would import, a second or two of it, in every child.
+    _ = get_resolver().url_patterns
     # Whom nobody waits for must not stay as a zombie.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in sys.stdin:
