@@ -137,7 +137,7 @@ def test_the_wheel_holds_assets_and_twins_only(wheel: Path) -> None:
         str(path.relative_to(ROOT))
         for app in ("assets", "twins")
         for path in (ROOT / app).rglob("*")
-        if path.is_file() and path.suffix not in (".py", ".pyc")
+        if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts
     }
     assert shipped == there
 
