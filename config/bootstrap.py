@@ -91,7 +91,16 @@ def run_tests(arguments: list[str]) -> int:
     os.chdir(ROOT)  # pytest looks for testpaths from here
     # With it pytest-django would read the settings before tests/conftest.py has started the engines.
     os.environ.pop("DJANGO_SETTINGS_MODULE", None)
-    return int(pytest.main(arguments))
+    return int(pytest.main([*_side_by_side(arguments), *arguments]))
+
+
+def _side_by_side(arguments: list[str]) -> list[str]:
+    """The whole suite runs in one process a processor, each with engines of its own; a part of it, or given engines,
+    in one."""
+    part = any(argument in ("-x", "--pdb") or Path(argument.partition("::")[0]).exists() for argument in arguments)
+    if part or os.environ.get("DATABASE_URL") or os.environ.get("REDIS_URL"):
+        return []
+    return ["--numprocesses=logical", "--maxprocesses=4", "--dist=worksteal"]
 
 
 _DIRECT = {"up": _up, "test": run_tests}
@@ -117,7 +126,15 @@ class Environment:
                     self._install(tests)
         if Path(sys.prefix).resolve() != self.folder.resolve():
             sys.stdout.flush()
-            os.execv(self.python, [str(self.python), *sys.argv])  # noqa: S606
+            os.execve(self.python, [str(self.python), *sys.argv], self._variables())  # noqa: S606
+
+    def _variables(self) -> dict[str, str]:
+        """Who wants no bytecode beside the sources has it in here: without any, each process would compile all it
+        imports, for the packages are installed uncompiled."""
+        if not sys.dont_write_bytecode:
+            return dict(os.environ)
+        kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        return {"PYTHONPYCACHEPREFIX": str(self.folder / "bytecode"), **kept}
 
     def is_complete(self, tests: bool) -> bool:
         """Whether the marker vouches for this lock, this Python and these sections."""

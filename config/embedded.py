@@ -101,6 +101,11 @@ class Postgres:
         """DATABASE_URL of the project's own database; `psql` takes it as well."""
         return self._url("twins", self.secrets.database, "twins")
 
+    @property
+    def superuser_url(self) -> str:
+        """Address for what only the cluster's owner may do."""
+        return self._url("postgres", self.secrets.superuser, "postgres")
+
     def prepare(self) -> None:
         """Make the cluster when there is none; a half-made one is made again."""
         self._end_leftovers()
@@ -145,8 +150,7 @@ class Postgres:
         import psycopg
         from psycopg import sql
 
-        address = self._url("postgres", self.secrets.superuser, "postgres")
-        with psycopg.connect(address, autocommit=True, connect_timeout=10) as connection:
+        with psycopg.connect(self.superuser_url, autocommit=True, connect_timeout=10) as connection:
             if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = 'twins'").fetchone():
                 # A literal, because CREATE ROLE takes no parameters; CREATEDB is for the database of the tests.
                 statement = sql.SQL("CREATE ROLE twins LOGIN CREATEDB PASSWORD {}")

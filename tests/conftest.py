@@ -23,6 +23,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from tests import emptying  # noqa: E402 - needs the path
+
 _ENGINES = pytest.StashKey[contextlib.ExitStack]()
 
 
@@ -36,15 +38,19 @@ def pytest_configure(config: pytest.Config) -> None:
     stack = config.stash[_ENGINES] = contextlib.ExitStack()
     if os.environ.get("DJANGO_SETTINGS_MODULE") and not set(os.environ) >= {"DATABASE_URL", "REDIS_URL"}:
         pytest.exit("Unset DJANGO_SETTINGS_MODULE: the settings must be read after the engines have started.", 4)
-    if config.option.help or config.option.collectonly:
-        _point_nowhere()
+    if config.option.help or config.option.collectonly or _only_hands_out(config):
+        with contextlib.ExitStack() as nowhere:
+            _point_nowhere(nowhere)
+            _read_settings(nowhere)
     else:
         _start_engines(stack)
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    from django.conf import settings
+        _read_settings(stack)
 
-    # pytest-django sets Django up after this hook, provided the settings have been read by then.
-    assert settings.INSTALLED_APPS
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    # It is set by who imports config.celery; the processes that run the tests must start their engines first.
+    os.environ.pop("DJANGO_SETTINGS_MODULE", None)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -80,6 +86,13 @@ def _lake(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """A lake of its own for each test."""
     settings = request.getfixturevalue("settings")
     settings.TWINS = {**settings.TWINS, "LAKE": tmp_path / "lake"}
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """pytest-django's, and tests clean up after themselves faster than Django would."""
+    with django_db_blocker.unblock():
+        emptying.take_over()
 
 
 @pytest.fixture(scope="session")
@@ -121,6 +134,7 @@ def _start_engines(stack: contextlib.ExitStack) -> None:
         addresses = stack.enter_context(embedded.running(folder))
     except embedded.EngineError as error:
         pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
+    emptying.allow(embedded.Postgres(folder).superuser_url)
     _export(stack, {name: value for name, value in addresses.items() if name not in os.environ})
 
 
@@ -130,9 +144,22 @@ def _export(stack: contextlib.ExitStack, values: dict[str, str]) -> None:
         stack.callback(os.environ.pop, name, None)
 
 
-def _point_nowhere() -> None:
-    os.environ.setdefault("DATABASE_URL", "postgresql:///nowhere")
-    os.environ.setdefault("REDIS_URL", "redis://127.0.0.1:1/0")
+def _only_hands_out(config: pytest.Config) -> bool:
+    """Whether the tests run in other processes (pytest-xdist's workers)."""
+    return config.option.dist != "no" and not hasattr(config, "workerinput")
+
+
+def _point_nowhere(stack: contextlib.ExitStack) -> None:
+    values = {"DATABASE_URL": "postgresql:///nowhere", "REDIS_URL": "redis://127.0.0.1:1/0"}
+    _export(stack, {name: value for name, value in values.items() if name not in os.environ})
+
+
+def _read_settings(stack: contextlib.ExitStack) -> None:
+    """pytest-django sets Django up after pytest_configure, provided the settings have been read by then."""
+    _export(stack, {"DJANGO_SETTINGS_MODULE": "config.settings"})
+    from django.conf import settings
+
+    assert settings.INSTALLED_APPS
 
 
 def _skips(config: pytest.Config) -> list[tuple[str, str]]:

@@ -24,6 +24,7 @@ import django
 django.setup()
 
 import pyarrow.parquet as pq
+from django.db import connection, transaction
 
 from assets.models import Level, Sensor
 from assets.services import NewAsset, create_assets, create_sensors
@@ -67,8 +68,11 @@ def latest() -> dict[str, list[object]]:
     return {str(uuids[key]): [row.time.isoformat(), row.value] for key, row in found.items()}
 
 
+@transaction.atomic
 def stored() -> dict[str, object]:
-    """Counted before any merging, which would hide what is there twice."""
+    """Counted at one instant, and before any merging, which would hide what is there twice."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     root, triples = settings().LAKE, Counter[tuple[object, ...]]()
     for file in LakeFile.objects.filter(state=FileState.LIVE, dataset=Dataset.RAW):
         table = pq.read_table(root / file.path, partitioning=None)

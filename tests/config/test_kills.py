@@ -7,11 +7,14 @@ import signal
 import time
 from typing import Any
 
+import pytest
+
 from tests.config.senders import Sender, ask
 
 PARTS = ("worker", "web", "valkey", "postgres")
 
 
+@pytest.mark.full
 def test_nothing_acknowledged_is_lost_or_doubled_when_each_part_is_killed(up: Any) -> None:
     seeded = ask(up, "seed")
     senders = [Sender(up, i, seeded["token"], seeded["sensors"][i * 10 : i * 10 + 10]) for i in range(2)]

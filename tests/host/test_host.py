@@ -23,6 +23,8 @@ import pytest
 import websockets
 from psycopg.conninfo import make_conninfo
 
+from tests.databases import drop_database
+
 ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "/plant/twins"
 REGISTER = """
@@ -99,7 +101,7 @@ def host(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host
         host = Host(environment, folder)
         host.manage("migrate", "--verbosity", "0")
         yield host
-        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        drop_database(admin, name)
 
 
 @pytest.fixture(scope="session")

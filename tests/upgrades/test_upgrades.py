@@ -26,6 +26,8 @@ from django.core.management import call_command
 from django.db import connection
 from psycopg.conninfo import make_conninfo
 
+from tests.databases import drop_database
+
 ROOT = Path(__file__).resolve().parents[2]
 MADE = sorted(folder for folder in Path(__file__).parent.iterdir() if (folder / "data.json").exists())
 GONE = {("twins_assets_design", "failure_modes")}
@@ -43,7 +45,7 @@ def database() -> Iterator[str]:
         try:
             yield make_conninfo(server, dbname=name)
         finally:
-            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            drop_database(admin, name)
 
 
 def rows_of(address: str, tables: list[str] | None = None) -> Rows:

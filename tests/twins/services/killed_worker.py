@@ -31,7 +31,9 @@ def main() -> None:
 
     # However small a file is, its roll-up is written.
     twins.lake.rollup._LEAST = twins.lake.rollup._PAYS = 1
-    # Loaded once, here; the forks only use it.
+    # Loaded once, here; the forks only use it. pyarrow looks for pandas.
+    import pandas  # noqa: F401
+
     import twins.services.compaction
     import twins.services.ingestion
 

@@ -33,6 +33,7 @@ def _strace(*arguments: str) -> list[str]:
     return command
 
 
+@pytest.mark.full
 def test_every_published_file_is_synced_before_its_rename_and_its_directory_after(
     sensor_keys, settings: Any, tmp_path: Path
 ) -> None:
