@@ -19,6 +19,7 @@ TwinsError
 ├── TooManyRequests           a token or user asks more often than it may
 ├── TokenError                an API token that cannot be made or revoked as asked
 └── AccessDenied              a token or user without the right that is needed
+    └── TokenChanged          a token that is not what it was when it was looked up
 
 Every message says what is wrong, where, and what to do.
 """
@@ -115,3 +116,7 @@ class TokenError(TwinsError):
 
 class AccessDenied(TwinsError):
     """A token or user lacks the right that is needed."""
+
+
+class TokenChanged(AccessDenied):
+    """A token is not what it was when it was looked up: look it up again."""

@@ -10,16 +10,18 @@ be present, and whatever is present must match.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
 
-from twins.exceptions import AccessDenied
+from twins.exceptions import AccessDenied, TokenChanged, TooBusy
 from twins.http.origins import origin_matches
 from twins.models.access import Scope
 from twins.services.principals import Principal
-from twins.services.tokens import authenticate_token
+from twins.services.tokens import authenticate_token, forget_tokens, remembered_token
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -28,12 +30,14 @@ class NotAuthenticated(AccessDenied):
     """Nobody is known behind the request, or the token is wrong."""
 
 
-def authorise(request: HttpRequest, *scopes: Scope, executes: bool = False) -> Principal:
+def authorise(request: HttpRequest, *scopes: Scope, executes: bool = False, remembered: bool = False) -> Principal:
     """Who asks, holding at least one of the scopes; raises NotAuthenticated (401) or AccessDenied (403).
 
-    `executes`: the request costs something even by GET, so that a session proves that it was meant.
+    `executes`: the request costs something even by GET, so that a session proves that it was meant. `remembered`: a
+    token may be some seconds old, because what is done for it asks again whether it stands.
     """
-    principal = token_principal(request.headers.get("Authorization", "")) or _session_principal(request, executes)
+    token = token_principal(request.headers.get("Authorization", ""), remembered=remembered)
+    principal = token or _session_principal(request, executes)
     require(principal, *scopes)
     return principal
 
@@ -47,12 +51,24 @@ def require(principal: Principal, *scopes: Scope) -> None:
         raise AccessDenied(f"This needs the scope {wanted}: use a token that was created with it, or an entitled user.")
 
 
-def token_principal(authorization: str) -> Principal | None:
+@contextmanager
+def looked_up_again(sender: Callable[[], object]) -> Iterator[None]:
+    """Within, a remembered token may turn out to have changed: then it is refused as `sender` refuses it now."""
+    try:
+        yield
+    except TokenChanged:
+        forget_tokens()
+        sender()
+        raise TooBusy("The token was changed while the readings came in: send them again.") from None
+
+
+def token_principal(authorization: str, *, remembered: bool = False) -> Principal | None:
     """Whoever the header's token stands for, None without a token; raises NotAuthenticated for a wrong one."""
     scheme, _, plaintext = authorization.strip().partition(" ")
     if scheme.lower() not in {"bearer", "token"}:
         return None  # a proxy's Basic, say, is not for us
-    token = authenticate_token(plaintext=plaintext.strip())
+    look_up = remembered_token if remembered else authenticate_token
+    token = look_up(plaintext=plaintext.strip())
     if token is None:
         raise NotAuthenticated("The API token is unknown or revoked: make one with 'manage.py create_token'.")
     return Principal.of_token(token)

@@ -21,7 +21,7 @@ from twins.conf import settings
 from twins.exceptions import ReadingsError
 from twins.http.alone import stands_alone
 from twins.http.answers import REFUSALS, View, answer, refused
-from twins.http.authentication import NotAuthenticated, require, token_principal
+from twins.http.authentication import NotAuthenticated, looked_up_again, require, token_principal
 from twins.http.bodies import body_limit, one_at_a_time, opened_body
 from twins.http.ingest import source_of
 from twins.http.transactions import commits_itself
@@ -52,7 +52,7 @@ def _answers_in_their_shape(view: View) -> View:
 
 
 def _sender(request: HttpRequest) -> Principal:
-    principal = token_principal(_authorisation(request))
+    principal = token_principal(_authorisation(request), remembered=True)
     if principal is None:
         raise NotAuthenticated("Send an API token in the header 'Authorization: Token TOKEN'.")
     require(principal, Scope.INGEST)
@@ -71,13 +71,14 @@ def write(request: HttpRequest) -> HttpResponse:
     parameters = request.GET
     bucket = parameters.get("bucket") or "/".join(filter(None, (parameters.get("db"), parameters.get("rp"))))
     precision = parameters.get("precision", "ns")
-    origin = Origin(source_of(_sender(request)), bucket[:200], LetterForm.LINE, precision)
+    sender = _sender(request)
+    origin = Origin(source_of(sender), bucket[:200], LetterForm.LINE, precision)
     check_pressure()
-    with one_at_a_time():
+    with one_at_a_time(), looked_up_again(lambda: _sender(request)):
         body = opened_body(request, settings().INGEST_MAX_BYTES)
         if not body.strip():
             raise ReadingsError("The body holds no line: send at least one.")
-        taken = take_in(decoded=decode_lines(body, precision=precision, now=now), origin=origin)
+        taken = take_in(decoded=decode_lines(body, precision=precision, now=now), origin=origin, token=sender.token)
     return _written(taken)
 
 

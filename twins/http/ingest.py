@@ -19,11 +19,11 @@ from twins.conf import settings
 from twins.exceptions import ReadingsError
 from twins.http.alone import stands_alone
 from twins.http.answers import answer, answers_refusals
-from twins.http.authentication import authorise
+from twins.http.authentication import authorise, looked_up_again
 from twins.http.bodies import UnsupportedBody, body_limit, one_at_a_time, opened_body
 from twins.http.transactions import commits_itself
 from twins.models.access import Scope
-from twins.services.intake import Acceptance, Origin, answered_before, take_in
+from twins.services.intake import Acceptance, Origin, take_in
 from twins.services.pressure import check_pressure
 from twins.services.principals import Principal
 from twins.sources import DecodedReadings, decode_arrow, decode_csv, decode_json, decode_ndjson, decode_parquet
@@ -42,7 +42,7 @@ _CHOICES = {"true": True, "1": True, "false": False, "0": False}
 
 def _sender(request: HttpRequest) -> Principal:
     # Forgery is asked about in `authorise`, because a token needs no CSRF token.
-    return authorise(request, Scope.INGEST)
+    return authorise(request, Scope.INGEST, remembered=True)
 
 
 @body_limit(lambda: settings().INGEST_MAX_BYTES)
@@ -53,21 +53,21 @@ def _sender(request: HttpRequest) -> Principal:
 @answers_refusals
 def ingest(request: HttpRequest) -> HttpResponse:
     """Take the readings of one request."""
-    origin = Origin(source_of(_sender(request)))
+    sender = _sender(request)
     decode, keep_good = _decoder(request), _keep_good(request)
     check_pressure()
     key = request.headers.get("Idempotency-Key")
-    with one_at_a_time():
+    with one_at_a_time(), looked_up_again(lambda: _sender(request)):
         body = opened_body(request, settings().INGEST_MAX_BYTES)
-        fingerprint = None if key is None else hashlib.sha256(body).hexdigest()
-        if (
-            key is not None
-            and fingerprint
-            and (first := answered_before(origin=origin, key=key, fingerprint=fingerprint))
-        ):
-            return _answered(first)
-        decoded = decode(body)
-        return _answered(take_in(decoded=decoded, origin=origin, key=key, fingerprint=fingerprint, keep_good=keep_good))
+        taken = take_in(
+            decoded=decode(body),
+            origin=Origin(source_of(sender)),
+            key=key,
+            fingerprint=None if key is None else hashlib.sha256(body).hexdigest(),
+            keep_good=keep_good,
+            token=sender.token,
+        )
+    return _answered(taken)
 
 
 def source_of(principal: Principal) -> str:

@@ -9,7 +9,17 @@ clock.
 
 from twins.lake.body import decode_body, encode_body, read_landing, write_landing
 from twins.lake.footers import footer_of
-from twins.lake.intake import MAX_REJECTS, Reject, conform, content_hash, find_rejects, ranges, sort_and_drop_repeats
+from twins.lake.intake import (
+    MAX_REJECTS,
+    Limits,
+    Reject,
+    conform,
+    content_hash,
+    find_rejects,
+    limits_of,
+    ranges,
+    sort_and_drop_repeats,
+)
 from twins.lake.layout import (
     MANIFEST,
     RAW,
@@ -38,7 +48,7 @@ from twins.lake.rollup import (
     write_minutes,
 )
 from twins.lake.scan import read_files, select
-from twins.lake.schema import BODY_SCHEMA, EPOCH, READING_SCHEMA, from_microseconds, microseconds, stamp_batch
+from twins.lake.schema import BODY_SCHEMA, EPOCH, READING_SCHEMA, column, from_microseconds, microseconds, stamp_batch
 from twins.lake.store import (
     Location,
     files_of_manifest,
@@ -67,8 +77,10 @@ __all__ = [
     "WINDOWED_SCHEMA",
     "WINDOW_SCHEMA",
     "FileFacts",
+    "Limits",
     "Location",
     "Reject",
+    "column",
     "conform",
     "content_hash",
     "day_of_path",
@@ -80,6 +92,7 @@ __all__ = [
     "from_microseconds",
     "keys_of_readings",
     "landing_path",
+    "limits_of",
     "list_files",
     "merge",
     "microseconds",

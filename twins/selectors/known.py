@@ -1,14 +1,18 @@
 """What acceptance asks of the register for every batch, remembered for some seconds: the keys and limits of sensors.
 
 A sensor's UUID and key never change, and what is not known is asked again at once; so a limit that was changed holds,
-and a sensor that was removed is refused, REMEMBERED seconds later at most.
+and a sensor that was removed is refused, REMEMBERED seconds later at most. A gateway names the same sensors in every
+body, so what was found for a list of names is remembered as a whole.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import NamedTuple
 
+import numpy as np
 from django.db import connection
 
 from twins.selectors.sensors import sensor_keys, sensor_limits
@@ -16,8 +20,17 @@ from twins.selectors.sensors import sensor_keys, sensor_limits
 REMEMBERED = 5.0
 """Seconds."""
 _MOST = 1_000_000
+_MOST_LISTS, _LONGEST_LIST = 64, 10_000
 
 Limits = tuple[float, float]
+
+
+class Sensors(NamedTuple):
+    """What some names stand for: lake keys, -1 of unknown ones, and the limits of values, NaN of unknown ones."""
+
+    keys: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
 
 
 class _Memory:
@@ -27,6 +40,7 @@ class _Memory:
         self.database = database
         self.keys: dict[str, int] = {}
         self.limits: dict[int, Limits] = {}
+        self.lists: OrderedDict[Hashable, Sensors] = OrderedDict()
         self.until = 0.0
 
 
@@ -52,6 +66,28 @@ def known_limits(keys: Iterable[int]) -> dict[int, Limits]:
     return {key: limits for key in wanted if (limits := memory.limits.get(key)) is not None}
 
 
+def known_sensors(keys: Sequence[int | None]) -> Sensors:
+    """Sensors by their lake keys, in the order given; None stands for one that is not known."""
+    known = known_limits([key for key in keys if key is not None])
+    limits = np.array([(np.nan, np.nan) if key is None else known.get(key, (np.nan, np.nan)) for key in keys])
+    low, high = limits.reshape(-1, 2).T
+    found = np.array([-1 if key is None else key for key in keys], np.int32)
+    return Sensors(np.where(np.isnan(low), -1, found).astype(np.int32), low, high)
+
+
+def remembered(names: Hashable, find: Callable[[], Sensors]) -> Sensors:
+    """What `find` found for this list of names, or finds now; lists with a name that is unknown are not remembered."""
+    memory = _fresh()
+    if (known := memory.lists.get(names)) is not None:
+        return known
+    found = find()
+    if len(found.keys) <= _LONGEST_LIST and (found.keys >= 0).all():
+        memory.lists[names] = found
+        while len(memory.lists) > _MOST_LISTS:
+            memory.lists.popitem(last=False)
+    return found
+
+
 def forget() -> None:
     """Ask the register again."""
     _memory.until = 0.0
@@ -65,5 +101,5 @@ def _fresh() -> _Memory:
         memory = _memory = _Memory(database)
     if now > memory.until:
         # Replaced, not emptied: other threads may be reading the old one.
-        memory.limits, memory.until = {}, now + REMEMBERED
+        memory.limits, memory.lists, memory.until = {}, OrderedDict(), now + REMEMBERED
     return memory

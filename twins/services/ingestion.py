@@ -15,15 +15,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
+import psycopg
 import pyarrow as pa
 from django.db import connection, transaction
 from django.utils import timezone
 
 from twins import events, lake
 from twins.conf import settings
-from twins.exceptions import ConflictingKey, ReadingsError
+from twins.exceptions import ConflictingKey, ReadingsError, TokenChanged
 from twins.lake import Reject
+from twins.models.access import ApiToken
 from twins.selectors.known import known_limits
+from twins.services.tokens import standing
 
 __all__ = ["Acceptance", "Reject", "accept_readings", "check_names", "find_rejects", "first_answer", "keep_readings"]
 
@@ -66,6 +69,8 @@ class _Parcel:
     landing: str | None
     fingerprint: str | None
     rejected: int
+    token: ApiToken | None
+    """What it was sent with, which must still stand when it is kept."""
 
 
 def accept_readings(
@@ -104,20 +109,29 @@ def keep_readings(
     key: str | None,
     fingerprint: str | None = None,
     rejected: int = 0,
+    token: ApiToken | None = None,
     beside: Callable[[int], None] | None = None,
     step: Step = _no_step,
 ) -> Acceptance:
     """The same for conforming readings in which `find_rejects` finds nothing, at least one.
 
     `fingerprint` is the hash of the request they came in, `rejected` how many rows of it are not among them; `beside`
-    writes what belongs to the new batch into the same transaction.
+    writes what belongs to the new batch into the same transaction. Raises TokenChanged when the `token` they came with
+    is not what it was when it was looked up.
     """
-    parcel = _pack(readings, source, key, fingerprint, rejected)
+    parcel = _pack(
+        readings,
+        source=source,
+        key=key or str(uuid.uuid4()),
+        fingerprint=fingerprint,
+        rejected=rejected,
+        token=token,
+    )
     if parcel.landing:
         with _removed_on_failure(parcel.landing):
             lake.write_landing(settings().LAKE, parcel.landing, parcel.body)
         step("landed")
-    with transaction.atomic(durable=True), _removed_on_failure(parcel.landing):
+    with _durably(alone=not (parcel.landing or beside)), _removed_on_failure(parcel.landing):
         acceptance = _store(parcel, keyed=key is not None)
         if not acceptance.repeated and acceptance.batch is not None:
             if beside:
@@ -128,6 +142,13 @@ def keep_readings(
     if parcel.landing and acceptance.repeated:
         lake.remove_files(settings().LAKE, [parcel.landing])
     return acceptance
+
+
+def _durably(*, alone: bool) -> contextlib.AbstractContextManager[None]:
+    """A transaction that is on disk at its end; a statement that stands alone is one by itself."""
+    if alone and connection.get_autocommit():
+        return contextlib.nullcontext()
+    return transaction.atomic(durable=True)
 
 
 @contextlib.contextmanager
@@ -162,33 +183,40 @@ def check_names(source: str, key: str | None) -> None:
             raise ReadingsError(f"The {what} contains a NUL character: remove it.")
 
 
-def find_rejects(readings: pa.Table, now: datetime) -> tuple[np.ndarray, tuple[Reject, ...]]:
-    """The numbers of the rows of a conforming table that may not enter, and the first of them with their reasons."""
-    limits = known_limits(readings["sensor"].unique().drop_null().to_pylist())
+def find_rejects(
+    readings: pa.Table, now: datetime, limits: lake.Limits | None = None
+) -> tuple[np.ndarray, tuple[Reject, ...]]:
+    """The numbers of the rows of a conforming table that may not enter, and the first of them with their reasons.
+
+    `limits` are looked up where they are not known.
+    """
+    if limits is None:
+        sensor = readings["sensor"]
+        limits = lake.limits_of(sensor, known_limits(sensor.unique().drop_null().to_pylist()))
     return lake.find_rejects(readings, limits=limits, earliest=EARLIEST, latest=now + MAX_AHEAD)
 
 
-def _pack(readings: pa.Table, source: str, key: str | None, fingerprint: str | None, rejected: int) -> _Parcel:
+def _pack(readings: pa.Table, **facts: Any) -> _Parcel:
     kept = lake.sort_and_drop_repeats(readings)
     body = lake.encode_body(kept)
     return _Parcel(
-        source=source,
-        key=key or str(uuid.uuid4()),
         received=readings.num_rows,
         readings=kept,
         content_hash=lake.content_hash(kept),
         body=body,
         landing=lake.landing_path(uuid.uuid4().hex) if len(body) > MAX_BODY else None,
-        fingerprint=fingerprint,
-        rejected=rejected,
+        **facts,
     )
 
 
 def _store(parcel: _Parcel, *, keyed: bool) -> Acceptance:
-    if not keyed and (repeat := _immediate_repeat(parcel)):
-        return repeat
-    if batch := _insert(parcel):
-        return Acceptance(batch=batch, accepted=parcel.received)
+    """Insert the batch and answer, or the answer to an earlier one; waits for a transaction that may take its key."""
+    found = _insert(parcel, keyed=keyed)
+    if any(what == "stranger" for what, *_ in found):
+        raise TokenChanged("The API token was changed or revoked: look it up again.")
+    if found:
+        [(what, batch, received)] = found
+        return Acceptance(batch=batch, accepted=received, repeated=what == "repeat")
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT id, rows_received, rejected, content_hash, fingerprint FROM twins_batch "
@@ -204,38 +232,46 @@ def _store(parcel: _Parcel, *, keyed: bool) -> Acceptance:
     return Acceptance(batch=batch, accepted=received, rejected=rejected, repeated=True)
 
 
-def _insert(parcel: _Parcel) -> int | None:
-    """The new batch's id, or None when the key is taken; waits for a transaction that is about to take it."""
+def _insert(parcel: _Parcel, *, keyed: bool) -> list[tuple[str, int, int]]:
+    """One row: the new batch, the one it repeats, or that its sender is a stranger now; none when the key is taken."""
     sensor_min, sensor_max, time_min, time_max = lake.ranges(parcel.readings)
+    stands, token = ("SELECT 1", ()) if parcel.token is None else standing(parcel.token)
+    repeat: tuple[str, tuple[Any, ...]] = ("SELECT 0, 0 WHERE false", ())
+    if not keyed:
+        repeat = _REPEAT, (parcel.source, parcel.content_hash, sensor_max, sensor_min, time_max, time_min)
+    row = (
+        parcel.source, parcel.key, parcel.content_hash, parcel.received, parcel.readings.num_rows, len(parcel.body),
+        sensor_min, sensor_max, time_min, time_max,
+        None if parcel.landing else parcel.body, parcel.landing, parcel.fingerprint, parcel.rejected,
+    )  # fmt: skip
+    statement = _INSERT.format(stands=stands, repeat=repeat[0])
     with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO twins_batch (source, key, content_hash, rows_received, rows, bytes, sensor_min, sensor_max, "
-            "time_min, time_max, body, landing, fingerprint, rejected) "
-            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
-            "ON CONFLICT (source, key) DO NOTHING RETURNING id",
-            [
-                parcel.source, parcel.key, parcel.content_hash, parcel.received, parcel.readings.num_rows,
-                len(parcel.body), sensor_min, sensor_max, time_min, time_max,
-                None if parcel.landing else parcel.body, parcel.landing, parcel.fingerprint, parcel.rejected,
-            ],
-        )  # fmt: skip
-        row = cursor.fetchone()
-    return row[0] if row else None
+        # Django's own kind would write the body into the statement, in twice as many hexadecimal digits.
+        binding: Any = connection._prepare_cursor(psycopg.Cursor(cursor.connection))  # type: ignore[attr-defined]
+        with binding:
+            binding.execute(statement, [*token, *repeat[1], *row])
+            return list(binding.fetchall())
 
 
-def _immediate_repeat(parcel: _Parcel) -> Acceptance | None:
-    """The answer to the source's newest batch if it held the same readings and nobody has overwritten any since."""
-    sensor_min, sensor_max, time_min, time_max = lake.ranges(parcel.readings)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT last.id, last.rows_received FROM (SELECT id, rows_received, content_hash FROM twins_batch "
-            "WHERE source = %s ORDER BY id DESC LIMIT 1) last WHERE last.content_hash = %s AND NOT EXISTS ("
-            "SELECT FROM twins_batch later WHERE later.id > last.id "
-            "AND later.sensor_min <= %s AND later.sensor_max >= %s AND later.time_min <= %s AND later.time_max >= %s)",
-            [parcel.source, parcel.content_hash, sensor_max, sensor_min, time_max, time_min],
-        )
-        row = cursor.fetchone()
-    return Acceptance(batch=row[0], accepted=row[1], repeated=True) if row else None
+# In one statement, because each waits for one more answer of the database.
+_INSERT = """
+WITH sender AS ({stands}), repeat (id, received) AS ({repeat}), new AS (
+    INSERT INTO twins_batch (source, key, content_hash, rows_received, rows, bytes, sensor_min, sensor_max, time_min,
+        time_max, body, landing, fingerprint, rejected)
+    SELECT %s::text, %s::text, %s::text, %s::int, %s::int, %s::bigint, %s::int, %s::int, %s::timestamptz,
+        %s::timestamptz, %b::bytea, %s::text, %s::text, %s::int
+    WHERE EXISTS (SELECT FROM sender) AND NOT EXISTS (SELECT FROM repeat)
+    ON CONFLICT (source, key) DO NOTHING RETURNING id, rows_received)
+SELECT 'stranger', 0, 0 WHERE NOT EXISTS (SELECT FROM sender)
+UNION ALL SELECT 'repeat', id, received FROM repeat UNION ALL SELECT 'new', id, rows_received FROM new
+"""
+# The source's newest batch, if it held the same readings and nobody has overwritten any since.
+_REPEAT = """
+SELECT last.id, last.rows_received FROM (SELECT id, rows_received, content_hash FROM twins_batch
+    WHERE source = %s ORDER BY id DESC LIMIT 1) last
+WHERE last.content_hash = %s AND NOT EXISTS (SELECT FROM twins_batch later WHERE later.id > last.id
+    AND later.sensor_min <= %s AND later.sensor_max >= %s AND later.time_min <= %s AND later.time_max >= %s)
+"""
 
 
 def _told(batch: int, readings: pa.Table) -> dict[str, Any]:
@@ -243,6 +279,5 @@ def _told(batch: int, readings: pa.Table) -> dict[str, Any]:
     newest = lake.newest(readings)
     if newest.num_rows > MAX_TOLD:
         newest = newest.sort_by([("time", "descending"), ("sensor", "ascending")]).slice(0, MAX_TOLD)
-    columns = [newest[name].cast(pa.int64()) if name == "time" else newest[name] for name in newest.schema.names]
-    rows = zip(*(values.to_pylist() for values in columns), strict=True)
-    return {"batch": batch, "rows": [list(row) for row in rows]}
+    columns = [lake.column(newest, name).tolist() for name in newest.schema.names]
+    return {"batch": batch, "rows": [list(row) for row in zip(*columns, strict=True)]}

@@ -6,6 +6,7 @@ kept beside, in the transaction of the good ones.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -15,12 +16,15 @@ import pyarrow as pa
 from django.utils import timezone
 
 from twins import lake
+from twins.exceptions import TokenChanged
 from twins.lake import Reject
 from twins.models import DeadLetter, LetterForm, SeriesRule
-from twins.selectors.known import known_keys
+from twins.models.access import ApiToken
+from twins.selectors.known import Sensors, known_keys, known_sensors, remembered
 from twins.services.ingestion import Acceptance, check_names, find_rejects, first_answer, keep_readings
 from twins.services.letters import Origin, by_origin, drop_letters, keep_letters, letters_of
 from twins.services.series import RULES, register_uuids
+from twins.services.tokens import still_stands
 from twins.sources import MAX_LISTED_REJECTS, DecodedReadings, decode_lines, decode_ndjson
 
 __all__ = ["Acceptance", "Origin", "answered_before", "send_again", "take_in"]
@@ -30,9 +34,7 @@ def answered_before(*, origin: Origin, key: str, fingerprint: str) -> Acceptance
     """The answer that the same request, by its hash, was given under this key; raises ReadingsError for a bad key."""
     check_names(origin.source, key)
     found = first_answer(source=origin.source, key=key, fingerprint=fingerprint)
-    if found is None or found.batch is None or not found.rejected:
-        return found
-    return replace(found, rejects=tuple(letters_of(batch=found.batch)))
+    return None if found is None else _with_letters(found)
 
 
 def take_in(
@@ -43,38 +45,57 @@ def take_in(
     fingerprint: str | None = None,
     keep_good: bool | None = None,
     now: datetime | None = None,
+    token: ApiToken | None = None,
 ) -> Acceptance:
     """Keep what a decoder found; durable when this returns. `keep_good` None leaves it to the rule of the source.
 
     The answer lists at most MAX_LISTED_REJECTS rejects, by their place in the body. Raises ReadingsError, and
-    ConflictingKey for a key used again for other readings.
+    ConflictingKey for a key used again for other readings, and TokenChanged when the `token` it was sent with is not
+    what it was when it was looked up; then nothing is kept.
     """
     check_names(origin.source, key)
     rule = RULES.rule(source=origin.source, bucket=origin.bucket)
-    readings, rejects, rejected = _sifted(decoded, _keys(decoded, rule, origin.form), now or timezone.now())
-    if rejected and not (readings.num_rows and _keeps(rule, origin, keep_good)):
-        keep_letters(rejects=rejects, origin=origin, batch=None)
-        return Acceptance(batch=None, accepted=0, rejects=rejects, rejected=rejected)
+    readings, rejects, rejected = _sifted(decoded, _sensors(decoded, rule, origin.form), now or timezone.now())
+    if rejected:
+        if key and fingerprint and (first := answered_before(origin=origin, key=key, fingerprint=fingerprint)):
+            return first
+        if token and not still_stands(token):
+            raise TokenChanged("The API token was changed or revoked: look it up again.")
+        if not (readings.num_rows and _keeps(rule, origin, keep_good)):
+            keep_letters(rejects=rejects, origin=origin, batch=None)
+            return Acceptance(batch=None, accepted=0, rejects=rejects, rejected=rejected)
     kept = keep_readings(
         readings=readings,
         source=origin.source,
         key=key,
         fingerprint=fingerprint,
         rejected=rejected,
-        beside=lambda batch: keep_letters(rejects=rejects, origin=origin, batch=batch),
+        token=token,
+        beside=(lambda batch: keep_letters(rejects=rejects, origin=origin, batch=batch)) if rejected else None,
     )
-    return replace(kept, rejects=rejects, rejected=rejected)
+    return _with_letters(kept) if key and kept.repeated else replace(kept, rejects=rejects, rejected=rejected)
 
 
-def _sifted(decoded: DecodedReadings, keys: np.ndarray, now: datetime) -> tuple[pa.Table, tuple[Reject, ...], int]:
+def _with_letters(found: Acceptance) -> Acceptance:
+    """An answer that was given before, with its rejects as far as they are still kept."""
+    if found.batch is None or not found.rejected:
+        return found
+    return replace(found, rejects=tuple(letters_of(batch=found.batch)))
+
+
+def _sifted(decoded: DecodedReadings, sensors: Sensors, now: datetime) -> tuple[pa.Table, tuple[Reject, ...], int]:
     """The readings that may enter, the first rejects and how many there are."""
+    column = decoded.table["sensor"].combine_chunks()
+    code = column.indices.to_numpy()
+    keys = sensors.keys[code]
     readings = lake.conform(decoded.table.set_column(0, "sensor", pa.array(keys)))
     unknown = np.flatnonzero(keys < 0)
     known = None
     if len(unknown):
         known = np.flatnonzero(keys >= 0)
-        readings = readings.take(pa.array(known))
-    bad, faults = find_rejects(readings, now)
+        readings, code = readings.take(pa.array(known)), code[known]
+    limits = lake.Limits(code, column.dictionary, sensors.low, sensors.high)
+    bad, faults = find_rejects(readings, now, limits)
     if not (decoded.rejects or len(unknown) or len(bad)):
         return readings, (), 0
     found = [(int(row), _unknown(decoded, int(row))) for row in unknown[:MAX_LISTED_REJECTS]]
@@ -90,13 +111,26 @@ def _unknown(decoded: DecodedReadings, row: int) -> str:
     return f"sensor {str(decoded.table['sensor'][row].as_py())[:200]} is not in the register"
 
 
-def _keys(decoded: DecodedReadings, rule: SeriesRule, form: LetterForm) -> np.ndarray:
-    """The lake key of every row's sensor, -1 where the register knows none."""
-    column = decoded.table["sensor"].combine_chunks()
-    names = column.dictionary.to_pylist()
-    known = RULES.keys(names, rule) if form == LetterForm.LINE else _by_uuid(names, rule)
-    keys = np.array([known.get(name, -1) for name in names], np.int32)
-    return keys[column.indices.to_numpy()]
+def _sensors(decoded: DecodedReadings, rule: SeriesRule, form: LetterForm) -> Sensors:
+    """What the names of a body stand for, by a rule."""
+    names = decoded.table["sensor"].combine_chunks().dictionary
+
+    def find() -> Sensors:
+        texts = names.to_pylist()
+        known = RULES.keys(texts, rule) if form == LetterForm.LINE else _by_uuid(texts, rule)
+        return known_sensors([known.get(text) for text in texts])
+
+    return remembered((form, rule.pk, RULES.age, _digest(names)), find)
+
+
+def _digest(names: pa.StringArray) -> bytes:
+    """A hash of names in their order."""
+    offsets = np.frombuffer(names.buffers()[1], np.int32)[names.offset :][: len(names) + 1] if len(names) else None
+    if offsets is None:
+        return b""
+    digest = hashlib.sha256(np.ascontiguousarray(offsets - offsets[0]).data)
+    digest.update(memoryview(names.buffers()[2] or b"")[offsets[0] : offsets[-1]])
+    return digest.digest()
 
 
 def _by_uuid(names: Sequence[str], rule: SeriesRule) -> Mapping[str, int]:

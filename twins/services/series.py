@@ -30,6 +30,8 @@ class SeriesRules:
 
     def __init__(self) -> None:
         self._until = 0.0
+        self.age = 0
+        """How often what was remembered has been forgotten."""
         self._rules: dict[tuple[str, str], SeriesRule] = {}
         self._keys: dict[tuple[int | None, str], int] = {}
 
@@ -65,6 +67,7 @@ class SeriesRules:
         if now > self._until or len(self._keys) > _MOST:
             # Replaced, not emptied: other threads may be reading the old ones.
             self._rules, self._keys, self._until = {}, {}, now + REMEMBERED
+            self.age += 1
 
 
 RULES = SeriesRules()

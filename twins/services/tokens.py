@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import time
+from collections import OrderedDict
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.contrib.auth import get_user_model
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from twins.exceptions import TokenError
@@ -16,7 +20,11 @@ from twins.models.access import ApiToken, Scope
 PREFIX = "twins_"
 """Start of every token, so that scanners of leaked secrets can know it."""
 
+REMEMBERED = 5.0
+"""Seconds that a token is remembered for those who ask again whether it stands."""
+
 _LENGTH = len(PREFIX) + 43  # 256 bits in base64url
+_MOST_REMEMBERED = 10_000
 
 
 def create_token(*, name: str, scopes: Iterable[str], user: Any = None) -> tuple[ApiToken, str]:
@@ -44,6 +52,71 @@ def authenticate_token(*, plaintext: str) -> ApiToken | None:
     # Looked up by digest: how long the index search takes says nothing about the token.
     found = ApiToken.objects.select_related("user").filter(digest=_digest(plaintext), revoked_at__isnull=True).first()
     return found if found and (found.user is None or found.user.is_active) else None
+
+
+class _Memory:
+    """Tokens as they were looked up last in one database, by digest."""
+
+    def __init__(self) -> None:
+        self._found: OrderedDict[tuple[str, str], tuple[float, ApiToken]] = OrderedDict()
+
+    def token(self, plaintext: str) -> ApiToken | None:
+        name, now = (str(connection.settings_dict["NAME"]), _digest(plaintext)), time.monotonic()
+        until, token = self._found.get(name, (0.0, None))
+        if now > until:
+            token = authenticate_token(plaintext=plaintext)
+            if token is not None:
+                self._found[name] = now + REMEMBERED, token
+            while len(self._found) > _MOST_REMEMBERED:
+                self._found.popitem(last=False)
+        return token
+
+    def forget(self) -> None:
+        self._found = OrderedDict()
+
+
+_memory = _Memory()
+
+
+def remembered_token(*, plaintext: str) -> ApiToken | None:
+    """The token as `authenticate_token` found it REMEMBERED seconds ago at most.
+
+    It may have been revoked meanwhile, so whoever goes by it puts `standing` into the statement that acts for it.
+    """
+    return _memory.token(plaintext)
+
+
+def forget_tokens() -> None:
+    """Look every token up again."""
+    _memory.forget()
+
+
+def standing(token: ApiToken) -> tuple[str, tuple[Any, ...]]:
+    """A SELECT, with its parameters, that finds a row as long as the token is what it was when it was looked up."""
+    return _standing(), (token.pk, token.name, token.scopes, token.user_id)
+
+
+@cache
+def _standing() -> str:
+    users = get_user_model()._meta
+    table, key = (connection.ops.quote_name(str(name)) for name in (users.db_table, users.pk.column))
+    # A host's user model may have it as an attribute instead of a column.
+    active = " AND owner.is_active" if any(field.column == "is_active" for field in users.fields) else ""
+    return _STANDING.format(table=table, key=key, active=active)
+
+
+_STANDING = """
+SELECT token.id FROM twins_apitoken token WHERE token.id = %s AND token.revoked_at IS NULL AND token.name = %s
+AND token.scopes = %s::varchar[] AND token.user_id IS NOT DISTINCT FROM %s
+AND (token.user_id IS NULL OR EXISTS (SELECT FROM {table} owner WHERE owner.{key} = token.user_id{active}))
+"""
+
+
+def still_stands(token: ApiToken) -> bool:
+    """Whether the token is what it was when it was looked up."""
+    with connection.cursor() as cursor:
+        cursor.execute(*standing(token))
+        return cursor.fetchone() is not None
 
 
 def revoke_token(*, name: str) -> ApiToken:

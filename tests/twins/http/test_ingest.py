@@ -17,7 +17,8 @@ from django.contrib.auth import get_user_model
 from django.test import Client as SessionClient
 
 from assets.models import Sensor
-from twins.models import Batch
+from twins.models import Batch, DeadLetter
+from twins.models.access import ApiToken
 from twins.selectors.readings import latest_readings, scan_readings
 from twins.services.tokens import create_token, revoke_token
 
@@ -57,6 +58,50 @@ def test_readings_are_kept_when_they_are_acknowledged(
         },
     ]
     assert batch.source == "token gateway"
+
+
+def _revoke(token: ApiToken) -> None:
+    revoke_token(name=token.name)
+
+
+def _take_the_scope(token: ApiToken) -> None:
+    ApiToken.objects.filter(pk=token.pk).update(scopes=["read"])
+
+
+def _deactivate_the_user(token: ApiToken) -> None:
+    get_user_model().objects.filter(pk=token.user_id).update(is_active=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "status"), [(_revoke, 401), (ApiToken.delete, 401), (_take_the_scope, 403), (_deactivate_the_user, 401)]
+)
+@pytest.mark.parametrize("value", [2.5, None])
+def test_a_token_that_was_just_used_opens_nothing_once_it_was_changed(
+    client: httpx.Client, row: dict[str, Any], change: Callable[[ApiToken], Any], status: int, value: float | None
+) -> None:
+    user = get_user_model().objects.create(username="operator")
+    token, plaintext = create_token(name="remembered", scopes=["ingest"], user=user)
+    client.headers["Authorization"] = f"Token {plaintext}"
+    line = f"P1 T={row['value']} 1767225600"
+    assert client.post("/ingest", json=[row]).status_code == 201
+    change(token)
+    answers = [
+        client.post("/ingest", json=[{**row, "value": value}]),
+        client.post("/api/v2/write?precision=s", content=line if value else "P1 T=x"),
+    ]
+    assert [answer.status_code for answer in answers] == [status, status]
+    assert Batch.objects.count() == 1
+    assert not DeadLetter.objects.exists()
+
+
+def test_a_token_under_another_name_is_asked_to_come_again(client: httpx.Client, row: dict[str, Any]) -> None:
+    assert client.post("/ingest", json=[row]).status_code == 201
+    ApiToken.objects.update(name="other")
+    answer = client.post("/ingest", json=[{**row, "value": 2.5}])
+    assert answer.status_code == 429
+    assert int(answer.headers["Retry-After"]) > 0
+    assert client.post("/ingest", json=[{**row, "value": 2.5}]).status_code == 201
+    assert list(Batch.objects.values_list("source", flat=True)) == ["token gateway", "token other"]
 
 
 def test_the_same_key_gets_the_first_answer_and_other_readings_a_conflict(

@@ -18,7 +18,9 @@ def rejects(**columns: list) -> tuple[int, tuple[lake.Reject, ...]]:
     types = {"sensor": pa.int64(), "time": pa.timestamp("us", "UTC"), "value": pa.float64()}
     table = pa.table({name: pa.array(columns[name], kind) for name, kind in types.items()})
     limits = {1: (-inf, inf), 2: (0.0, 10.0)}
-    bad, found = lake.find_rejects(lake.conform(table), limits=limits, earliest=lake.EPOCH, latest=NOON)
+    conforming = lake.conform(table)
+    known = lake.limits_of(conforming["sensor"], limits)
+    bad, found = lake.find_rejects(conforming, limits=known, earliest=lake.EPOCH, latest=NOON)
     return len(bad), found
 
 
