@@ -22,10 +22,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Self
 
-from django.core.exceptions import EmptyResultSet, FullResultSet
-from django.db import connections
 from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 
+from assets.compiling import condition_sql
 from assets.exceptions import NotAllowed
 from assets.models import (
     TARGETS,
@@ -200,16 +199,7 @@ def predicate_sql(
     model: type[Model], alias: str, reach: Reach, *, using: str = "default"
 ) -> tuple[str, tuple[Any, ...]]:
     """The predicate of `reach` on a table that a statement calls `alias`, with its parameters; 'true' if it is all."""
-    query = model._default_manager.filter(reach.of(model)).query
-    query.change_aliases({query.get_initial_alias(): alias})
-    connection = connections[using]
-    try:
-        text, parameters = query.where.as_sql(query.get_compiler(connection=connection), connection)
-    except FullResultSet:
-        return "true", ()
-    except EmptyResultSet:
-        return "false", ()
-    return text, tuple(parameters)
+    return condition_sql(model, alias, reach.of(model), using=using)
 
 
 def _assets(reach: Reach) -> QuerySet[Asset]:

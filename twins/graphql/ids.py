@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from graphql import GraphQLError
 
-from twins.selectors.twins import Key
+from twins.selectors.pages import Key
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -23,6 +23,7 @@ class Kind(StrEnum):
     SENSOR = "Sensor"
     ITEM = "Item"
     EVENT = "MaintenanceEvent"
+    RELATION = "Relation"
 
 
 class Order(StrEnum):
@@ -32,6 +33,15 @@ class Order(StrEnum):
     NAME = "name"
     STARTED = "started"
     HEALTH = "health"
+    CRITICALITY = "criticality"
+    STATUS = "status"
+    TYPE = "type"
+    LATEST = "latest"
+    MADE = "made"
+
+
+TIMES, NUMBERS, INTEGERS = {Order.STARTED}, {Order.HEALTH, Order.LATEST}, {Order.CRITICALITY, Order.MADE}
+"""Orders whose keys are times, doubles and whole numbers; all others are texts."""
 
 
 def global_id(kind: Kind, key: object) -> str:
@@ -57,7 +67,7 @@ def row_number(text: str, *kinds: Kind) -> int:
     return int(key)
 
 
-def cursor(order: Order, value: str | float | datetime, pk: int) -> str:
+def cursor(order: Order, value: str | float | int | datetime, pk: int) -> str:
     """The place of a row in an order: id and ordering value, so that it holds when the row has gone."""
     return base64.b64encode(f"{order}:{pk}:{_write(value)}".encode()).decode()
 
@@ -82,23 +92,27 @@ def _decode(text: str) -> str:
         raise ValueError from None
 
 
-def _write(value: str | float | datetime) -> str:
+def _write(value: str | float | int | datetime) -> str:
     # Microseconds and bits rather than decimal text: PostgreSQL and Python write those alike.
     if isinstance(value, datetime):
         return str((value - _EPOCH) // timedelta(microseconds=1))
     if isinstance(value, float):
         return struct.pack(">d", value).hex()
-    return value
+    return str(value)
 
 
-def _read(order: Order, value: str) -> str | float | datetime:
-    if order is Order.STARTED:
+def _read(order: Order, value: str) -> str | float | int | datetime:
+    if order in TIMES:
         return _EPOCH + timedelta(microseconds=int(value))
-    if order is Order.HEALTH:
+    if order in NUMBERS:
         number: float = struct.unpack(">d", bytes.fromhex(value))[0]
         if math.isnan(number):
             raise ValueError
         return number
+    if order in INTEGERS:
+        if len(value) > 18:
+            raise ValueError
+        return int(value)
     if "\x00" in value:
         raise ValueError
     return value

@@ -55,32 +55,82 @@ class Loaders:
     @cached_property
     def children(self) -> Loader:
         return _by_arguments(
-            lambda ids, key: select.children_of(ids, level=key[0], page=key[1], visible=self.visible), list
+            lambda ids, key: select.children_of(ids, level=key[0], choice=key[1], page=key[2], visible=self.visible),
+            list,
         )
 
     @cached_property
     def child_counts(self) -> Loader:
-        return _by_arguments(lambda ids, level: select.child_counts(ids, level=level, visible=self.visible), int)
+        return _by_arguments(
+            lambda ids, key: select.child_counts(ids, level=key[0], choice=key[1], visible=self.visible), int
+        )
+
+    @cached_property
+    def descendants(self) -> Loader:
+        return _by_arguments(
+            lambda ids, key: select.descendants_of(ids, choice=key[0], page=key[1], visible=self.visible), list
+        )
+
+    @cached_property
+    def descendant_counts(self) -> Loader:
+        return _by_arguments(lambda ids, key: select.descendant_counts(ids, choice=key, visible=self.visible), int)
+
+    @cached_property
+    def relations(self) -> Loader:
+        return _by_arguments(
+            lambda ids, key: select.relations_of(ids, choice=key[0], page=key[1], visible=self.visible), list
+        )
+
+    @cached_property
+    def relation_counts(self) -> Loader:
+        return _by_arguments(lambda ids, key: select.relation_counts(ids, choice=key, visible=self.visible), int)
 
     @cached_property
     def sensors(self) -> Loader:
-        return _by_arguments(lambda ids, page: select.sensors_of(ids, page=page), list)
+        return _by_arguments(lambda ids, key: select.sensors_of(ids, choice=key[0], page=key[1]), list)
 
     @cached_property
     def sensor_counts(self) -> Loader:
-        return _by_key(select.sensor_counts, int)
+        return _by_arguments(lambda ids, key: select.sensor_counts(ids, choice=key), int)
 
     @cached_property
     def events(self) -> Loader:
-        return _by_arguments(lambda ids, page: select.events_of(ids, page=page), list)
+        return _by_arguments(lambda ids, key: select.events_of(ids, choice=key[0], page=key[1]), list)
 
     @cached_property
     def event_counts(self) -> Loader:
-        return _by_key(select.event_counts, int)
+        return _by_arguments(lambda ids, key: select.event_counts(ids, choice=key), int)
+
+    @cached_property
+    def installed(self) -> Loader:
+        """What is installed at an asset now."""
+        return _by_key(select.current_installations)
 
     @cached_property
     def installations(self) -> Loader:
-        return _by_key(select.current_installations)
+        return _by_arguments(lambda ids, page: select.installations_of(ids, page=page), list)
+
+    @cached_property
+    def installation_counts(self) -> Loader:
+        return _by_key(select.installation_counts, int)
+
+    @cached_property
+    def types(self) -> Loader:
+        return _by_key(select.types_by_id)
+
+    @cached_property
+    def designs(self) -> Loader:
+        return _by_key(select.designs_by_id)
+
+    @cached_property
+    def references(self) -> Loader:
+        """Keys in other systems by (id, column of the target)."""
+        return _by_arguments(lambda ids, target: select.references_of(target, ids), list)
+
+    @cached_property
+    def attribute_units(self) -> Loader:
+        """Declared units by name, by (type id, design id)."""
+        return _by_key(select.attribute_units, dict)
 
     @cached_property
     def assessments(self) -> Loader:

@@ -17,6 +17,7 @@ from twins.graphql.queries import Query
 from twins.graphql.scalars import SCALARS
 from twins.graphql.subscriptions import Subscription
 from twins.graphql.types import PartTwin, ProductTwin, SystemTwin
+from twins.graphql.types.attributes import ATTRIBUTE_KINDS
 from twins.graphql.types.twin import TWIN_KINDS
 from twins.models.access import Scope
 
@@ -31,7 +32,7 @@ class Schema(strawberry.Schema):
 class Executor(PlannedExecutor):
     """Plans twins, and keeps what the schema holds from whoever may not read it."""
 
-    kinds = {"Twin": TWIN_KINDS, "Node": TWIN_KINDS}
+    kinds = {"Twin": TWIN_KINDS, "Node": TWIN_KINDS, "Attribute": ATTRIBUTE_KINDS}
 
     @classmethod
     def build(

@@ -113,6 +113,51 @@ class Make:
         MaintenanceEvent.objects.create(asset=part, kind="inspection", started_at=inspected)
         MaintenanceEvent.objects.create(asset=part, kind="failure", mode="spalling", started_at=NOW)
 
+    def surround(self, assets: dict[str, Asset], design: Any) -> None:
+        """Relations, keys of other systems, attributes with units, an item of the past, newest readings.
+
+        GT1 feeds GT2 and did cool it in February, both are redundant, GT1-B1 monitors GT2-B2.
+        """
+        from assets.models import AssetType, ExternalReference, Item, ParameterDefinition, Sensor
+        from assets.services import NewRelation, change_assets, install_items, relate_assets
+        from assets.services.placement import NewInstallation
+        from twins.models import LatestReading
+
+        rolling = AssetType.objects.get(code="rolling")
+        ParameterDefinition.objects.create(type=rolling, subject="asset", name="power", kind="number", unit="kW")
+        ParameterDefinition.objects.create(type=rolling, subject="asset", name="fits", kind="boolean")
+        ParameterDefinition.objects.create(design=design, subject="asset", name="power", kind="number", unit="MW")
+        first, second, third = (assets[f"GT1-B{number}"] for number in (1, 2, 3))
+        first.type, first.attributes = design.type, {"power": 7, "site": 'Süd "1"', "fits": True, "odd": [1], "z": None}
+        second.type, second.design, second.attributes = (
+            design.type,
+            design,
+            {"power": 7.5, "fits": False, "more": 1e300},
+        )
+        third.status = "standby"
+        change_assets(assets=[first, second, third])
+        month = timedelta(days=30)
+        edges = [("GT1", "feeds", "GT2", None), ("GT1", "cools", "GT2", NOW), ("GT2", "redundant_with", "GT1", None)]
+        edges += [("GT1-B1", "monitors", "GT2-B2", None)]
+        relate_assets(
+            relations=[
+                NewRelation(source=assets[one], target=assets[other], kind=kind, start=NOW - month, end=end, note=kind)
+                for one, kind, other, end in edges
+            ]
+        )
+        old = Item.objects.create(design=design, serial_number="SN-OLD", acceptance={"noise": 3.5}, retired_at=NOW)
+        until = NOW - timedelta(days=9)
+        wish = NewInstallation(asset=first, item=old, start=NOW - month, end=until, removal_reason="worn")
+        install_items(installations=[wish])
+        sensors = {f"{each.asset.tag} {each.name}": each for each in Sensor.objects.select_related("asset")}
+        values = {"GT1-B1 T1": 7.0, "GT1-B2 T1": -2.5, "GT1-B3 T1": float("nan"), "GT2-B1 T1": float("inf")}
+        for name, value in values.items():
+            LatestReading.objects.create(sensor=sensors[name], time=NOW, value=value, quality=0, batch=1)
+        named = {"asset": first, "item": old, "sensor": sensors["GT1-B1 T1"], "design": design}
+        for number, (target, row) in enumerate(named.items()):
+            ExternalReference.objects.create(system="ERP", key=f"ERP-{number}", **{target: row})
+        ExternalReference.objects.create(system="ERP", kind="place", key="ERP-7", asset=first)
+
 
 @pytest.fixture
 def make(db: None) -> Make:
@@ -123,7 +168,8 @@ def make(db: None) -> Make:
 def plant(make: Make) -> dict[str, Asset]:
     """PLANT (system) > GT1, GT2 (products) > B1 to B3 (parts), each part with two sensors, an item and two events.
 
-    B1 is at 80.5 and B2 at 70.5, which the products take over; B3 and PLANT have not been assessed.
+    B1 is at 80.5 and B2 at 70.5, which the products take over; B3 and PLANT have not been assessed. `surround` says
+    what else there is about them.
     """
     assets = {"PLANT": make.asset("PLANT", "system", name='Kraftwerk "Süd"\n')}
     design = make.design()
@@ -138,4 +184,5 @@ def plant(make: Make) -> dict[str, Asset]:
             if number < 3:
                 make.estimate(assets[tag], 90.5 - 10 * number)
         make.assessment(assets[product], 70.5, source="rollup", worst_asset=assets[f"{product}-B2"])
+    make.surround(assets, design)
     return assets

@@ -14,7 +14,17 @@ import pytest
 from django.db import OperationalError, connection
 from django.db.models import Q
 from django.test.utils import CaptureQueriesContext
-from graphql import GraphQLInterfaceType, GraphQLNonNull, GraphQLObjectType, get_named_type, is_leaf_type
+from graphql import (
+    GraphQLEnumType,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLUnionType,
+    get_named_type,
+    is_leaf_type,
+)
 
 from assets.models import Asset
 from twins.graphql import context, loaders
@@ -84,6 +94,11 @@ def test_a_selection_that_differs_by_level_again_and_again_is_answered_ordinaril
 
 _UNSAID = {"series", "reliability", "trackRecord", "healthChange"}
 """Fields that no statement could tell: they are read from the lake, or reckoned."""
+_ORDERS = ["TAG", "NAME", "CRITICALITY", "STATUS", "TYPE", "HEALTH"]
+_TEXTS = [
+    "GT1", "GT1-B2", "T1", "bearing", "rolling", "asset", "%", "_", 'Kraftwerk "S', "temperature", "Cel", "spalling",
+    "SN", "power", "site", "fits", "odd", "B", "ERP-7",
+]  # fmt: skip
 _RECKONED = (
     "Reliability.", "TrackRecord.", "HealthChange.", "HealthMove.", "MeanTime.", "WeibullLife.", "BuildComparison.",
     "ModeReliability.",
@@ -106,6 +121,9 @@ class _Queries:
         return self.random.choices(names, k=self.random.randint(0, most)) if names else []
 
     def selection(self, kind: Any, depth: int) -> str:
+        if isinstance(kind, GraphQLUnionType):
+            members = self.random.sample(list(kind.types), k=self.random.randint(1, len(kind.types)))
+            return " { __typename " + " ".join(f"... on {m.name}{self.selection(m, 0)}" for m in members) + " }"
         leaves = [name for name, field in kind.fields.items() if is_leaf_type(get_named_type(field.type))]
         inner = [name for name in kind.fields if name not in leaves and name not in _UNSAID]
         if kind.name.endswith("Connection"):
@@ -139,16 +157,39 @@ class _Queries:
         return self.directive(f"{alias}{name}{arguments}") + self.selection(named, depth if wraps else depth - 1)
 
     def arguments(self, field: Any) -> str:
-        if "first" not in field.args:
-            return ""
         drawn = []
-        if self.chance(70):
-            drawn.append(f"first: {self.random.choice(['1', '2', '3', '40', '$n', '$n'])}")
-        if self.chance(10):
-            drawn.append(f"after: {orjson.dumps(self.random.choice(self.cursors)).decode()}")
-        if "level" in field.args and self.chance(40):
-            drawn.append(f"level: {self.random.choice(['PART', 'PRODUCT'])}")
+        for name, argument in field.args.items():
+            if name == "first" and self.chance(70):
+                drawn.append(f"first: {self.random.choice(['1', '2', '3', '40', '$n', '$n'])}")
+            elif name == "after" and self.chance(7):
+                drawn.append(f"after: {self.text(self.cursors)}")
+            elif name not in {"first", "after"} and (isinstance(argument.type, GraphQLNonNull) or self.chance(35)):
+                drawn.append(f"{name}: {self.value(argument.type)}")
         return f"({', '.join(drawn)})" if drawn else ""
+
+    def text(self, among: list[str]) -> str:
+        return orjson.dumps(self.random.choice(among)).decode()
+
+    def value(self, kind: Any) -> str:
+        """A value of an input type, mostly one that means something in the plant."""
+        kind = kind.of_type if isinstance(kind, GraphQLNonNull) else kind
+        if isinstance(kind, GraphQLList):
+            return f"[{', '.join(self.value(kind.of_type) for _ in range(self.random.randint(0, 2)))}]"
+        if isinstance(kind, GraphQLEnumType):
+            return self.random.choice(list(kind.values))
+        if isinstance(kind, GraphQLInputObjectType):
+            return self.input(kind)
+        drawn = {"Boolean": ["true", "false"], "ID": ["$id"], "Float": ["0", "2", "70.5", "80.5", "-1e300", "7"]}
+        drawn["DateTime"] = [f'"{time}T12:00:00Z"' for time in ("2026-02-25", "2026-03-01", "2027-01-01")]
+        return self.random.choice(drawn[kind.name]) if kind.name in drawn else self.text(_TEXTS)
+
+    def input(self, kind: GraphQLInputObjectType) -> str:
+        if kind.name == "TwinOrderBy":
+            field = self.random.choice(list(kind.fields["field"].type.of_type.values))  # type: ignore[union-attr]
+            sensor = f", sensor: {self.text(['T1', 'T2'])}" if (field == "LATEST") is not self.chance(5) else ""
+            return f"{{field: {field}, descending: {self.random.choice(['true', 'false'])}{sensor}}}"
+        wanted = [name for name, f in kind.fields.items() if isinstance(f.type, GraphQLNonNull) or self.chance(20)]
+        return f"{{{', '.join(f'{name}: {self.value(kind.fields[name].type)}' for name in wanted)}}}"
 
     def root(self) -> str:
         names = ['twin(tag: "GT1")', 'twin(tag: "GT1-B2", site: "PLANT")', 'twin(tag: "none")', 'twin(tag: "TWICE")']
@@ -160,11 +201,13 @@ class _Queries:
             "systems",
             "worst",
             "worst",
+            "search",
         ]
         name = self.random.choice(names)
         field = schema._schema.query_type.fields[name.split("(")[0]]  # type: ignore[union-attr]
         selection = self.selection(get_named_type(field.type), 5)
-        return f"r{next(self.names)}: {name}{self.arguments(field)} {selection}"
+        arguments = "" if "(" in name else self.arguments(field)
+        return f"r{next(self.names)}: {name}{arguments} {selection}"
 
     def document(self) -> str:
         roots = " ".join(self.root() for _ in range(self.random.randint(1, 2)))
@@ -181,10 +224,16 @@ def cursors(ask: Any, plant: dict[str, Asset], make: Any) -> list[str]:
     lone = make.asset("LONE", "part")
     make.assessment(lone, 0.1, rul_p10=float("nan"), rul_p50=float("inf"), rul_unit="{cycle}", drivers=[])
     make.assessment(Asset.objects.get(tag="OTHER"), 1e-7, source="ageing", beyond_horizon=True)
-    query = """{ worst(first: 2) { pageInfo { endCursor } } systems(first: 1) { pageInfo { endCursor } }
+    orders = "".join(
+        f"{field}: children(first: 1, orderBy: {{field: {field}{sensor}}}) {{ pageInfo {{ endCursor }} }} "
+        for field, sensor in [*((name, "") for name in _ORDERS), ("LATEST", ', sensor: "T1"')]
+    )
+    query = """{ order: twin(tag: "GT1") { ORDERS }
+        worst(first: 2) { pageInfo { endCursor } } systems(first: 1) { pageInfo { endCursor } }
         twin(tag: "GT1") { children(first: 1) { pageInfo { endCursor } } }
         part: twin(tag: "GT1-B1") { sensors(first: 1) { pageInfo { endCursor } }
-                                    events(first: 1) { pageInfo { endCursor } } } }"""
+                                    events(first: 1) { pageInfo { endCursor } }
+                                    relations(first: 1) { pageInfo { endCursor } } } }""".replace("ORDERS", orders)
     found: list[str] = []
 
     def collect(value: Any) -> None:

@@ -62,7 +62,8 @@ def test_one_query_goes_from_system_to_part_and_back_up(ask: Any, plant: dict[st
         },
     }
     assert part["sensors"]["nodes"] == [
-        {"name": name, "unit": "Cel", "role": "MEASUREMENT", "latest": None} for name in ("T1", "T2")
+        {"name": name, "unit": "Cel", "role": "MEASUREMENT", "latest": latest}
+        for name, latest in (("T1", {"value": -2.5}), ("T2", None))
     ]
     assert part["events"]["nodes"] == [
         {"kind": "FAILURE", "mode": "spalling", "startedAt": "2026-03-01T12:00:00.000000Z"},
@@ -75,12 +76,13 @@ def _walk(ask: Any, field: str, rest: str, root: str = "") -> list[str]:
     found: list[str] = []
     after = None
     while True:
-        page = f"{field}(first: 1, after: $after{rest}) {{ nodes {{ id }} pageInfo {{ hasNextPage endCursor }} }}"
+        name = "since" if field == "installations" else "id"
+        page = f"{field}(first: 1, after: $after{rest}) {{ nodes {{ {name} }} pageInfo {{ hasNextPage endCursor }} }}"
         query = f"query($after: String) {{ {root} {page} {'}' if root else ''} }}"
         answer = ask(query, after=after)
         assert not answer.errors, answer.errors
         page = answer.data[field] if not root else next(iter(answer.data.values()))[field]
-        found += [node["id"] for node in page["nodes"]]
+        found += [node[name] for node in page["nodes"]]
         if not page["pageInfo"]["hasNextPage"]:
             return found
         after = page["pageInfo"]["endCursor"]
@@ -95,6 +97,18 @@ def _walk(ask: Any, field: str, rest: str, root: str = "") -> list[str]:
         ("children", "", 'twin(tag: "GT1") {', 3),
         ("sensors", "", 'twin(tag: "GT1-B1") {', 2),
         ("events", "", 'twin(tag: "GT1-B1") {', 2),
+        ("events", ", where: {kinds: [FAILURE]}", 'twin(tag: "GT1-B1") {', 1),
+        ("installations", "", 'twin(tag: "GT1-B1") {', 2),
+        ("relations", "", 'twin(tag: "GT1") {', 2),
+        ("descendants", "", 'twin(tag: "PLANT") {', 8),
+        ("descendants", ", where: {levels: [PART]}", 'twin(tag: "PLANT") {', 6),
+        *(
+            ("descendants", f", orderBy: {{field: {field}, descending: {descending}}}", 'twin(tag: "PLANT") {', 8)
+            for field in ('LATEST, sensor: "T1"', "HEALTH", "TYPE", "STATUS", "CRITICALITY", "NAME", "TAG")
+            for descending in ("true", "false")
+        ),
+        ("search", ', text: "b"', "", 0),
+        ("search", ', text: "gt"', "", 8),
     ],
 )
 def test_following_the_cursor_gives_every_node_once(

@@ -16,6 +16,10 @@ NESTED = """{ system(tag: "S") { health { score } products(first: 100) { nodes {
   parts(first: 100) { totalCount nodes { name health { score drivers { input points } }
     installed { item { serialNumber } } events { nodes { kind } }
     sensors(first: 4) { nodes { name latest { value time } } } } } } } } }"""
+BROAD = """{ system(tag: "S") { descendants(first: 1000, where: {levels: [PART]}, orderBy: {field: HEALTH}) {
+    totalCount nodes { tag type { code } design { code } attributes { __typename } externalReferences { key }
+    relations { totalCount nodes { twin { tag } } } installations { totalCount nodes { item { serialNumber } } }
+    } } } search(text: "P1") { totalCount nodes { tag } } }"""
 UPWARDS = "{ worst(level: PART, first: 1000) { nodes { tag path parent { tag parent { tag } } ancestors { tag } } } }"
 
 
@@ -33,7 +37,14 @@ def _tree(make: Any, products: int, parts: int) -> None:
 
 @pytest.mark.parametrize(
     ("query", "splice", "statements"),
-    [(NESTED, False, 11), (NESTED, True, 2), (UPWARDS, False, 2), (UPWARDS, True, 1)],
+    [
+        (NESTED, False, 11),
+        (NESTED, True, 2),
+        (UPWARDS, False, 2),
+        (UPWARDS, True, 1),
+        (BROAD, False, 12),
+        (BROAD, True, 2),
+    ],
 )
 def test_ten_and_a_thousand_parts_take_the_same_number_of_statements(
     ask: Any, make: Any, query: str, splice: bool, statements: int

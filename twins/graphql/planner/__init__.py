@@ -9,6 +9,7 @@ write them as JSON. Templates and tables are ours; whatever a client sends is a 
 from twins.graphql.planner.mapping import (
     Bind,
     Column,
+    Derived,
     Each,
     Elements,
     GlobalId,
@@ -27,6 +28,7 @@ from twins.graphql.planner.mapping import (
 __all__ = [
     "Bind",
     "Column",
+    "Derived",
     "Each",
     "Elements",
     "GlobalId",

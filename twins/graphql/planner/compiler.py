@@ -5,15 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import singledispatchmethod
-from typing import Any
+from typing import Any, NamedTuple
 
-from graphql import GraphQLField, GraphQLInterfaceType, GraphQLNamedType, GraphQLObjectType, get_named_type
+from django.db.models import Q
+from graphql import (
+    GraphQLField,
+    GraphQLInterfaceType,
+    GraphQLNamedType,
+    GraphQLObjectType,
+    GraphQLUnionType,
+    get_named_type,
+)
 from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
 from graphql.execution.executor import Executor
 from graphql.execution.values import get_argument_values
+from strawberry.types.arguments import convert_arguments
 
+from assets.compiling import condition_sql, expression_sql
 from assets.models import Asset
-from twins.graphql.ids import parse_cursor
+from twins.graphql.ids import Order, parse_cursor
 from twins.graphql.planner import mapping as m
 from twins.graphql.planner.text import (
     Binding,
@@ -28,7 +38,7 @@ from twins.graphql.planner.text import (
     scalar,
 )
 from twins.graphql.types.connection import check_first
-from twins.selectors.twins import Key
+from twins.selectors.pages import Key, Sort
 
 MAX_FIELDS = 600
 _DEFINITION = "strawberry-definition"
@@ -45,6 +55,7 @@ class _Selected:
     field: GraphQLField
     details: FieldDetailsList
     row: str
+    schema: Any = None
 
     @property
     def named(self) -> Any:
@@ -53,6 +64,21 @@ class _Selected:
     def arguments(self, binding: Binding) -> dict[str, Any]:
         details = self.details[0]
         return get_argument_values(self.field, details.node, binding.variables, details.fragment_variable_values)
+
+    def choice(self, pages: m.Pages, binding: Binding) -> m.Choice | None:
+        """What the arguments choose, as the resolver would take them; None where the list takes none."""
+        if pages.choose is None or not self.details[0].node.arguments:
+            return None
+        if id(self) not in binding.choices:
+            binding.choices[id(self)] = pages.choose(self._keywords(binding))
+        choice: m.Choice = binding.choices[id(self)]
+        return choice
+
+    def _keywords(self, binding: Binding) -> dict[str, Any]:
+        definition = self.field.extensions[_DEFINITION]
+        schema = self.schema._strawberry_schema
+        registry = schema.schema_converter.scalar_registry
+        return convert_arguments(self.arguments(binding), definition.arguments, registry, schema.config)
 
 
 def mapping_of(field: GraphQLField) -> Any:
@@ -74,7 +100,7 @@ class Compiler:
     def root(self, field: GraphQLField, details: FieldDetailsList) -> Sql:
         """The statement; raises Unplannable."""
         mapping, it = mapping_of(field), self._alias()
-        selected = _Selected(field, details, it)
+        selected = _Selected(field, details, it, self._executor.schema)
         if isinstance(mapping, m.RootPages):
             where: Sql = [f" and {mapping.pages.on.format(it=it)}", *_conditions(selected, mapping.where, it)]
             return ["select ", *concat(self._connection(selected, mapping.pages, where, mapping.join, it))]
@@ -84,7 +110,14 @@ class Compiler:
         made = concat(self._object(selected.named, details, it))
         table = mapping.model._meta.db_table
         # The second row only tells that the first is not the one.
-        return ["select ", *made, f" from {table} {it} where true", *condition, *_seen(mapping.model, it), " limit 2"]
+        return [
+            "select ",
+            *made,
+            f" from {table} {it} where true",
+            *condition,
+            *_seen(_key(mapping.model), it),
+            " limit 2",
+        ]
 
     def _alias(self) -> str:
         self._aliases += 1
@@ -97,12 +130,14 @@ class Compiler:
         return collected.grouped_field_set
 
     def _object(self, type_: GraphQLNamedType, details: FieldDetailsList, row: str) -> list[Part]:
-        if isinstance(type_, GraphQLInterfaceType):
+        if isinstance(type_, GraphQLInterfaceType | GraphQLUnionType):
             return self._abstract(type_, details, row)
         assert isinstance(type_, GraphQLObjectType)
         return self._fields_of(type_, self._collect(type_, details), row, json_text(type_.name))
 
-    def _abstract(self, type_: GraphQLInterfaceType, details: FieldDetailsList, row: str) -> list[Part]:
+    def _abstract(
+        self, type_: GraphQLInterfaceType | GraphQLUnionType, details: FieldDetailsList, row: str
+    ) -> list[Part]:
         kinds = self._kinds.get(type_.name)
         if kinds is None:
             raise Unplannable(type_.name)
@@ -127,7 +162,7 @@ class Compiler:
             name = details[0].node.name.value
             if name == "__typename":
                 return [typename]
-            selected = _Selected(type_.fields[name], details, row)
+            selected = _Selected(type_.fields[name], details, row, self._executor.schema)
             return self._value(mapping_of(selected.field), selected)
 
         return self._members(grouped, value)
@@ -184,6 +219,15 @@ class Compiler:
         return [Text("["), _text([*listed, *_from(mapping, selected.row, it), ")"]), Text("]")]
 
     @_value.register
+    def _(self, mapping: m.Derived, selected: _Selected) -> list[Part]:
+        it = self._alias()
+        made = concat(self._object(selected.named, selected.details, it))
+        source, order = mapping.source.format(row=selected.row), mapping.order.format(it=it)
+        rows: Sql = [f" from {source} {it} where true", *_conditions(selected, mapping.where, it)]
+        listed: Sql = ["(select string_agg(", *made, f", ',' order by {order})", *rows, ")"]
+        return [Text("["), _text(listed), Text("]")]
+
+    @_value.register
     def _(self, mapping: m.Trail, selected: _Selected) -> list[Part]:
         it, row, each = self._alias(), selected.row, mapping.each
         order = each.order.format(row=row, it=it)
@@ -224,8 +268,9 @@ class Compiler:
         """A page: without pageInfo just its nodes, with it the rows are ranked and one more is fetched."""
         type_: GraphQLObjectType = selected.named
         grouped = self._collect(type_, selected.details)
-        source: Sql = [f" from {pages.model._meta.db_table} {it} {join.format(it=it)} where true", *where]
-        source += _seen(pages.model, it)
+        source: Sql = [f" from {pages.source} {it} {join.format(it=it)} where true", *where]
+        source += [*_conditions(selected, pages.where, it), _chosen(selected, pages, it)]
+        source += _seen(pages.seen or _key(pages.model), it)
         ranked = any(details[0].node.name.value == "pageInfo" for details in grouped.values())
         rows, page = self._rows(selected, pages, source, it, more=ranked), self._alias()
 
@@ -247,26 +292,41 @@ class Compiler:
         parts = self._members(grouped, value)
         if not ranked:
             return [*parts, _checked(selected, pages)]
-        step = "desc" if pages.descending else "asc"
-        rank = f"row_number() over (order by r.page_key {step}, r.id {step})"
-        numbered: Sql = [f"(select r.*, {rank} as page_rank from ", *rows, " r)"]  # noqa: S608
+
+        def rank(binding: Binding) -> str:
+            step = _order(selected, pages, binding).step
+            return f"(select r.*, row_number() over (order by r.page_key {step}, r.id {step}) as page_rank from "  # noqa: S608
+
+        numbered: Sql = [rank, *rows, " r)"]
         # `having` makes it one row whether or not anything selected of the page is an aggregate.
         return [["(select ", *concat(parts), " from ", *numbered, f" {page} having true)"]]
 
     def _rows(self, selected: _Selected, pages: m.Pages, source: Sql, it: str, *, more: bool) -> Sql:
-        value, step = pages.value.format(it=it), "desc" if pages.descending else "asc"
         extra = 1 if more else 0
+
+        def value(binding: Binding) -> str:
+            sort = _order(selected, pages, binding).sort
+            if sort is None:
+                return pages.value.format(it=it)
+            return f"({binding.put_all(expression_sql(pages.model, it, sort.expression))})"
 
         def after(binding: Binding) -> str:
             found = _place(selected, pages, binding)
             if found is None:
                 return ""
-            key, pk = found
-            return f" and ({value}, {it}.id) {'<' if pages.descending else '>'} ({binding.put(key)}, {binding.put(pk)})"
+            behind = _order(selected, pages, binding).behind
+            # As text is rendered, so are its parameters put: one after the other.
+            row = f"({value(binding)}, {it}.id)"
+            return f" and {row} {behind} ({binding.put(found[0])}, {binding.put(found[1])})"
 
-        columns = f"{it}.*, {value} as page_key"
-        order = f" order by {value} {step}, {it}.id {step} limit "
-        return [f"(select {columns}", *source, after, order, _first(selected, extra), ")"]
+        def order(binding: Binding) -> str:
+            chosen = _order(selected, pages, binding)
+            # An index is of the expression, not of the name it has in the answer.
+            by = "page_key" if chosen.sort else pages.value.format(it=it)
+            return f" order by {by} {chosen.step}, {it}.id {chosen.step} limit "
+
+        columns: Sql = [f"(select {it}.*, ", value, " as page_key"]
+        return [*columns, *source, after, order, _first(selected, extra), ")"]
 
     def _page_info(self, info: _Selected, selected: _Selected, pages: m.Pages) -> list[Part]:
         page, first = info.row, _first(selected)
@@ -277,9 +337,13 @@ class Compiler:
                 return [json_text("PageInfo")]
             if name == "hasNextPage":
                 return [["(count(*) > ", first, ")::text"]]
+
             # The last row of the page is the one of the highest rank that is shown.
-            place = cursor(pages.order, f"{page}.page_key", f"{page}.id")
-            ordered: Sql = [f"(array_agg({place} order by {page}.page_rank))[least(count(*), ", first, ")]"]
+            def place(binding: Binding) -> str:
+                written = cursor(_order(selected, pages, binding).name, f"{page}.page_key", f"{page}.id")
+                return f"(array_agg({written} order by {page}.page_rank))[least(count(*), "
+
+            ordered: Sql = [place, first, ")]"]
             return [["coalesce(", *ordered, ", 'null')"]]
 
         return self._members(self._collect(info.named, info.details), value)
@@ -290,9 +354,44 @@ def _first(selected: _Selected, extra: int = 0) -> Callable[[Binding], str]:
     return lambda binding: str(check_first(int(selected.arguments(binding)["first"])) + extra)
 
 
+class _Order(NamedTuple):
+    """In what order a run of a statement lists: the list's own, where `sort` is None, or the one that was chosen."""
+
+    name: Order
+    sort: Sort | None
+    descending: bool
+
+    @property
+    def step(self) -> str:
+        return "desc" if self.descending else "asc"
+
+    @property
+    def behind(self) -> str:
+        return "<" if self.descending else ">"
+
+
+def _order(selected: _Selected, pages: m.Pages, binding: Binding) -> _Order:
+    choice = selected.choice(pages, binding)
+    sort = None if choice is None else choice.sort()
+    if choice is None or choice.order is None or sort is None:
+        return _Order(pages.order, None, pages.descending)
+    return _Order(Order(choice.order), sort, sort.descending)
+
+
+def _chosen(selected: _Selected, pages: m.Pages, it: str) -> Callable[[Binding], str]:
+    """The condition of the arguments, from the one that Django says."""
+
+    def condition(binding: Binding) -> str:
+        choice = selected.choice(pages, binding)
+        wish = Q() if choice is None else choice.condition(binding.visible)
+        return f" and ({binding.put_all(condition_sql(pages.model, it, wish))})" if wish else ""
+
+    return condition
+
+
 def _place(selected: _Selected, pages: m.Pages, binding: Binding) -> Key | None:
     text = selected.arguments(binding).get("after")
-    return None if text is None else parse_cursor(pages.order, text)
+    return None if text is None else parse_cursor(_order(selected, pages, binding).name, text)
 
 
 def _checked(selected: _Selected, pages: m.Pages) -> Sql:
@@ -317,16 +416,21 @@ def _conditions(selected: _Selected, where: m.Where | None, it: str) -> Sql:
     return [condition]
 
 
-def _seen(model: Any, it: str) -> Sql:
+def _key(model: Any) -> str:
+    """The column of a table that names an asset which must be seen; what hangs on one is seen with it."""
+    return "id" if model is Asset else ""
+
+
+def _seen(key: str, it: str) -> Sql:
     """Row permission: every asset of a plan, and with it all that hangs on it, is one that may be seen."""
-    if model is not Asset:
+    if not key:
         return []
-    return [lambda binding: f" and {it}.id in (select id from visible)" if binding.restricted else ""]  # noqa: S608
+    return [lambda binding: f" and {it}.{key} in (select id from visible)" if binding.restricted else ""]  # noqa: S608
 
 
 def _from(mapping: m.One | m.Each, row: str, it: str) -> Sql:
     on = mapping.on.format(row=row, it=it)
-    return [f" from {mapping.model._meta.db_table} {it} where {on}", *_seen(mapping.model, it)]
+    return [f" from {mapping.model._meta.db_table} {it} where {on}", *_seen(_key(mapping.model), it)]
 
 
 def _text(expression: Sql) -> Sql:

@@ -71,8 +71,8 @@ class Plan:
         """The JSON of the answer, None where nothing was found; raises GraphQLError, Irregular."""
         # Read first: what is compacted meanwhile is in the table by the time the statement runs.
         hot = hot_readings() if self._reads_latest else {}
-        binding = Binding(variables, restricted=bool(visible), hot=bool(hot))
-        tables = _tables(binding, visible, hot)
+        binding = Binding(variables, visible=visible, hot=bool(hot))
+        tables = _tables(binding, hot)
         text = "".join(piece if isinstance(piece, str) else piece(binding) for piece in self._pieces)
         with connection.cursor() as cursor:
             cursor.execute(tables + text, binding.parameters)
@@ -151,11 +151,11 @@ class PlannedExecutor(StrawberryGraphQLCoreExecutionContext):
             return None
 
 
-def _tables(binding: Binding, visible: Q, hot: Mapping[int, Any]) -> str:
+def _tables(binding: Binding, hot: Mapping[int, Any]) -> str:
     """What the statement needs to know beforehand: which assets may be seen, and the hot tail."""
     tables = []
     if binding.restricted:
-        text, parameters = Asset.objects.filter(visible).order_by().values("pk").query.sql_with_params()
+        text, parameters = Asset.objects.filter(binding.visible).order_by().values("pk").query.sql_with_params()
         binding.parameters += parameters
         tables.append(f"visible(id) as materialized ({text})")
     if binding.hot:

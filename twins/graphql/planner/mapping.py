@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from django.db.models import Model
+from django.db.models import Model, Q
 
 from twins.graphql.ids import Kind, Order
+from twins.selectors.pages import Sort
 
 METADATA = "sql"
 
@@ -51,6 +52,8 @@ class One:
 
     model: type[Model]
     on: str
+    always: bool = False
+    """There is one, though no column says so."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,15 @@ class Each:
     model: type[Model]
     on: str
     order: str
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A short list of rows that a subquery makes of this one. `where` may narrow it by the arguments."""
+
+    source: str
+    order: str
+    where: Where | None = None
 
 
 @dataclass(frozen=True)
@@ -91,15 +103,41 @@ class Latest:
     model: type[Model]
 
 
+class Choice(Protocol):
+    """What a client narrows and orders a list by."""
+
+    @property
+    def order(self) -> str | None:
+        """Name of the order that is asked for, as cursors have it."""
+
+    def condition(self, visible: Q) -> Q:
+        """On the rows of the list."""
+
+    def sort(self) -> Sort | None:
+        """None for the list's own order."""
+
+
 @dataclass(frozen=True)
 class Pages:
-    """A connection: a page of rows of another table in a total order. `value` is the ordering expression."""
+    """A connection: a page of rows of another table in a total order. `value` is the ordering expression.
+
+    `choose` makes the choice from the arguments as the resolver takes them; `where` is for what Django cannot say.
+    `table` stands in for the table of the model; `seen` is the column of its rows that names an asset to be seen.
+    """
 
     model: type[Model]
     on: str
     order: Order
     value: str
     descending: bool = False
+    choose: Callable[[Mapping[str, Any]], Choice] | None = None
+    where: Where | None = None
+    table: str = ""
+    seen: str = ""
+
+    @property
+    def source(self) -> str:
+        return self.table or self.model._meta.db_table
 
 
 @dataclass(frozen=True)
@@ -121,7 +159,7 @@ class RootRow:
 
 @dataclass(frozen=True)
 class Kinds:
-    """The concrete types of an interface and the column that tells which one a row is."""
+    """The concrete types of an interface or a union, and the column that tells which one a row is."""
 
     column: str
     values: Mapping[str, str]

@@ -8,9 +8,11 @@ from itertools import groupby
 from typing import Any
 
 import orjson
+from django.db.models import Q
 from graphql import GraphQLEnumType, GraphQLList, GraphQLNamedType, GraphQLNonNull, GraphQLOutputType, get_named_type
 
-from twins.graphql.ids import Order
+from assets.compiling import Compiled
+from twins.graphql.ids import INTEGERS, NUMBERS, TIMES, Order
 
 MAX_ARGUMENTS = 90
 """`concat()` takes 100."""
@@ -19,15 +21,28 @@ MAX_ARGUMENTS = 90
 class Binding:
     """One run of a statement: its parameters in order, and what it depends on."""
 
-    def __init__(self, variables: Any, *, restricted: bool, hot: bool) -> None:
+    def __init__(self, variables: Any, *, visible: Q, hot: bool) -> None:
         self.variables = variables
-        self.restricted = restricted
+        self.visible = visible
         self.hot = hot
         self.parameters: list[Any] = []
+        self.choices: dict[int, Any] = {}
+        """What the arguments of a field came to, by the id of the field's selection."""
+
+    @property
+    def restricted(self) -> bool:
+        """Whether anything may not be seen."""
+        return bool(self.visible)
 
     def put(self, value: Any) -> str:
         self.parameters.append(value)
         return "%s"
+
+    def put_all(self, compiled: Compiled) -> str:
+        """A text that has its placeholders already."""
+        text, parameters = compiled
+        self.parameters += parameters
+        return text
 
 
 Piece = str | Callable[[Binding], str]
@@ -118,9 +133,11 @@ def global_id(kind: str, key: str) -> Sql:
 
 def cursor(order: Order, value: str, key: str) -> str:
     """The cursor of a row, as `ids.cursor` writes it."""
-    written = {
-        Order.STARTED: f"(extract(epoch from {value}) * 1000000)::bigint::text",
-        Order.HEALTH: f"encode(float8send({value}), 'hex')",
-    }.get(order, value)
+    if order in TIMES:
+        written = f"(extract(epoch from {value}) * 1000000)::bigint::text"
+    elif order in NUMBERS:
+        written = f"encode(float8send({value}), 'hex')"
+    else:
+        written = f"{value}::text" if order in INTEGERS else value
     plain = f"{quote(order + ':')} || {key} || ':' || {written}"
     return f"'\"' || translate(encode(convert_to({plain}, 'UTF8'), 'base64'), E'\\n', '') || '\"'"

@@ -10,7 +10,7 @@ import strawberry
 from graphql import GraphQLError
 
 from twins.graphql.ids import Order, cursor, parse_cursor
-from twins.selectors.twins import Page
+from twins.selectors.pages import Page
 
 Node = TypeVar("Node")
 DEFAULT_FIRST = 50
@@ -39,21 +39,22 @@ class Connection(Generic[Node]):
 
 @dataclass(frozen=True)
 class Listing:
-    """How rows of a list become nodes: the order, where a row stands in it, and what it is shown as."""
+    """How rows of a list, which say where they stand by `page_key`, become nodes."""
 
     order: Order
-    value: Callable[[Any], Any]
     node: Callable[[Any], Any]
 
-    def page(self, first: int, after: str | None) -> Page:
+    def page(self, first: int, after: str | None, order: str | None = None) -> Page:
         """The page that is asked for; raises GraphQLError when it is out of bounds or the cursor is foreign."""
         check_first(first)
-        return Page(first, None if after is None else parse_cursor(self.order, after))
+        return Page(first, None if after is None else parse_cursor(Order(order or self.order), after))
 
-    def connection(self, rows: Sequence[Any], page: Page, count: Callable[[], Awaitable[int]]) -> Connection[Any]:
+    def connection(
+        self, rows: Sequence[Any], page: Page, count: Callable[[], Awaitable[int]], order: str | None = None
+    ) -> Connection[Any]:
         """The connection of a page of rows that was fetched with one row more."""
         shown = rows[: page.first]
-        end = cursor(self.order, self.value(shown[-1]), shown[-1].pk) if shown else None
+        end = cursor(Order(order or self.order), shown[-1].page_key, shown[-1].pk) if shown else None
         info = PageInfo(has_next_page=len(rows) > page.first, end_cursor=end)
         return Connection(nodes=[self.node(row) for row in shown], page_info=info, count=count)
 

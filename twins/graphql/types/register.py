@@ -10,16 +10,40 @@ from strawberry.scalars import JSON
 
 from assets.models import AssetType as AssetTypeRow
 from assets.models import Design as DesignRow
-from assets.models import EventKind, Installation
+from assets.models import ExternalReference as ReferenceRow
+from assets.models import Installation
 from assets.models import Item as ItemRow
 from assets.models import MaintenanceEvent as EventRow
 from twins.graphql.context import Info
 from twins.graphql.ids import Kind, Order, global_id
-from twins.graphql.planner import Column, GlobalId, One, Pages, sql
+from twins.graphql.planner import Column, Each, GlobalId, One, Pages, sql
 from twins.graphql.scalars import finite
+from twins.graphql.types.choosing import event_choice
 from twins.graphql.types.connection import Listing
+from twins.graphql.types.words import EventKind
 
-strawberry.enum(EventKind, name="EventKind", description="What kind of thing happened.")
+
+@strawberry.type(description="The key by which another system knows something.")
+class ExternalReference:
+    system: str = strawberry.field(description="Name of the other system.", metadata=sql(Column("system")))
+    kind: str = strawberry.field(
+        description="What the key names there: equipment, functional location; may be empty.",
+        metadata=sql(Column("kind")),
+    )
+    key: str = strawberry.field(description="The key.", metadata=sql(Column("key")))
+
+
+def references(target: str) -> Any:
+    """The field of a type whose rows stand in the column `target` of external references."""
+
+    async def external_references(self: Any, info: Info) -> list[ExternalReference]:
+        rows = await info.context.loaders.references.load((self.pk, target))
+        return [ExternalReference(system=row.system, kind=row.kind, key=row.key) for row in rows]
+
+    said = Each(ReferenceRow, f"{{it}}.{target}_id = {{row}}.id", "{it}.system, {it}.kind, {it}.id")
+    return strawberry.field(
+        external_references, description="How other systems know it, by system and kind.", metadata=sql(said)
+    )
 
 
 def own_id(said: GlobalId | None = None) -> Any:
@@ -95,10 +119,13 @@ class Design:
         modes: list[str] = await info.context.loaders.failure_modes.load(self.pk)
         return modes
 
+    external_references = references("design")
+
 
 @strawberry.type(description="Realize: a physical thing with a serial number, as built.")
 class Item(Node):
     id: strawberry.ID = own_id(GlobalId(Kind.ITEM))
+    pk: strawberry.Private[int]
     serial_number: str = strawberry.field(
         description="Serial number, unique within its design.", metadata=sql(Column("serial_number"))
     )
@@ -108,40 +135,62 @@ class Item(Node):
     build: JSON = strawberry.field(
         description="As-built values: batch, supplier, acceptance tests.", metadata=sql(Column("build"))
     )
+    acceptance: JSON = strawberry.field(
+        description="Results of the tests before delivery, by name.", metadata=sql(Column("acceptance"))
+    )
     made_at: datetime | None = strawberry.field(description="When it was made, UTC.", metadata=sql(Column("made_at")))
+    retired_at: datetime | None = strawberry.field(
+        description="Since when it is scrapped or sold, UTC; null: it is not.", metadata=sql(Column("retired_at"))
+    )
     design: Design = strawberry.field(
         description="The design it was made to.", metadata=sql(One(DesignRow, "{it}.id = {row}.design_id"))
     )
+    external_references = references("item")
 
     @classmethod
     def of(cls, row: ItemRow) -> Self:
         return cls(
             id=strawberry.ID(global_id(Kind.ITEM, row.pk)),
+            pk=row.pk,
             serial_number=row.serial_number,
             manufacturer=row.manufacturer,
             build=row.build,
+            acceptance=row.acceptance,
             made_at=row.made_at,
+            retired_at=row.retired_at,
             design=Design.of(row.design),
         )
 
 
-@strawberry.type(description="Run: the item that is installed at a twin now.")
+@strawberry.type(description="Run: an item at a twin over a period.")
 class Installed:
     item: Item = strawberry.field(
-        description="What is installed.", metadata=sql(One(ItemRow, "{it}.id = {row}.item_id"))
+        description="What is or was installed.", metadata=sql(One(ItemRow, "{it}.id = {row}.item_id"))
     )
     since: datetime = strawberry.field(
         description="Since when, UTC.", metadata=sql(Column(expression="lower({row}.period)"))
     )
+    until: datetime | None = strawberry.field(
+        description="Until when, UTC; null: it is there now.", metadata=sql(Column(expression="upper({row}.period)"))
+    )
+    removal_reason: str = strawberry.field(
+        description="Why it was removed; empty when it was not, or nobody said.", metadata=sql(Column("removal_reason"))
+    )
 
     @classmethod
     def of(cls, row: Installation) -> Self:
-        return cls(item=Item.of(row.item), since=row.period.lower)
+        return cls(
+            item=Item.of(row.item),
+            since=row.period.lower,
+            until=row.period.upper,
+            removal_reason=row.removal_reason,
+        )
 
 
 @strawberry.type(description="Something that happened at a twin: a failure, a repair, an order.")
 class MaintenanceEvent(Node):
     id: strawberry.ID = own_id(GlobalId(Kind.EVENT))
+    pk: strawberry.Private[int]
     kind: EventKind = strawberry.field(description="What kind of thing happened.", metadata=sql(Column("kind")))
     mode: str = strawberry.field(
         description="Code of the failure mode; empty when there is none.", metadata=sql(Column("mode"))
@@ -155,11 +204,13 @@ class MaintenanceEvent(Node):
         description="Time out of service, hours.", metadata=sql(Column("downtime_hours"))
     )
     note: str = strawberry.field(description="Free text.", metadata=sql(Column("note")))
+    external_references = references("event")
 
     @classmethod
     def of(cls, row: EventRow) -> Self:
         return cls(
             id=strawberry.ID(global_id(Kind.EVENT, row.pk)),
+            pk=row.pk,
             kind=EventKind(row.kind),
             mode=row.mode,
             cause=row.cause,
@@ -170,5 +221,11 @@ class MaintenanceEvent(Node):
         )
 
 
-EVENTS = Listing(Order.STARTED, lambda row: row.started_at, MaintenanceEvent.of)
-EVENT_PAGES = Pages(EventRow, "{it}.asset_id = {row}.id", Order.STARTED, "{it}.started_at", descending=True)
+EVENTS = Listing(Order.STARTED, MaintenanceEvent.of)
+EVENT_PAGES = Pages(
+    EventRow, "{it}.asset_id = {row}.id", Order.STARTED, "{it}.started_at", descending=True, choose=event_choice
+)
+INSTALLATIONS = Listing(Order.STARTED, Installed.of)
+INSTALLATION_PAGES = Pages(
+    Installation, "{it}.asset_id = {row}.id", Order.STARTED, "lower({it}.period)", descending=True
+)

@@ -10,17 +10,17 @@ import strawberry
 from graphql import GraphQLError
 
 from assets.models import Sensor as SensorRow
-from assets.models import SensorRole
 from twins.graphql.context import Info
 from twins.graphql.ids import Kind, Order, global_id
 from twins.graphql.planner import Column, GlobalId, Latest, Pages, sql
 from twins.graphql.scalars import finite
+from twins.graphql.types.choosing import sensor_choice
 from twins.graphql.types.connection import Listing
-from twins.graphql.types.register import Node, own_id
+from twins.graphql.types.register import Node, own_id, references
+from twins.graphql.types.words import SensorRole
 from twins.lake import EPOCH
 from twins.models import LatestReading
 
-strawberry.enum(SensorRole, name="SensorRole", description="What a sensor is for.")
 MAX_POINTS = 1000
 
 
@@ -70,6 +70,16 @@ class Sensor(Node):
     role: SensorRole = strawberry.field(
         description="Whether it measures condition, a setting, or usage.", metadata=sql(Column("role"))
     )
+    expected_interval: float | None = strawberry.field(
+        description="Seconds between readings; null: unknown.", metadata=sql(Column("expected_interval"))
+    )
+    valid_min: float | None = strawberry.field(
+        description="Lowest value it can give, in `unit`.", metadata=sql(Column("valid_min"))
+    )
+    valid_max: float | None = strawberry.field(
+        description="Highest value it can give, in `unit`.", metadata=sql(Column("valid_max"))
+    )
+    external_references = references("sensor")
 
     @classmethod
     def of(cls, row: SensorRow) -> Self:
@@ -81,6 +91,9 @@ class Sensor(Node):
             quantity=row.quantity,
             unit=row.unit,
             role=SensorRole(row.role),
+            expected_interval=finite(row.expected_interval),
+            valid_min=finite(row.valid_min),
+            valid_max=finite(row.valid_max),
         )
 
     @strawberry.field(
@@ -117,5 +130,5 @@ def _window(
     return start, end
 
 
-SENSORS = Listing(Order.NAME, lambda row: row.name, Sensor.of)
-SENSOR_PAGES = Pages(SensorRow, "{it}.asset_id = {row}.id", Order.NAME, "{it}.name")
+SENSORS = Listing(Order.NAME, Sensor.of)
+SENSOR_PAGES = Pages(SensorRow, "{it}.asset_id = {row}.id", Order.NAME, "{it}.name", choose=sensor_choice)
