@@ -105,6 +105,7 @@ def test_a_new_lock_is_installed(project: Project) -> None:
     assert list(project.venv.glob("lib/*/site-packages/django-2.0.dist-info"))
 
 
+@pytest.mark.full
 def test_an_installation_that_was_broken_off_is_made_anew(project: Project) -> None:
     (project.venv / "installed.json").unlink()
     (project.venv / "installing").touch()

@@ -111,6 +111,7 @@ def test_every_child_that_is_killed_comes_back_and_that_is_said(up: Any) -> None
         assert f"{name} is started again (process {up.pid(name)})" in up.said()
 
 
+@pytest.mark.full
 def test_sigterm_ends_everything_within_ten_seconds_and_a_later_start_shows_no_password(
     up: Any, start_up: Callable[..., Any]
 ) -> None:
