@@ -37,7 +37,7 @@ _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)\s*(;)?", re.MULTILINE)
 def run(argv: list[str]) -> None:
     """Run a command of the project inside an environment that has what it needs."""
     command = argv[1] if len(argv) > 1 else "help"
-    Environment(ROOT / ".venv", LOCK.read_text()).enter(tests=command == "test")
+    Environment(ROOT / ".venv", LOCK.read_text()).enter(tests=command in ("test", "benchmark"))
     if command in _DIRECT:
         sys.exit(_DIRECT[command](argv[2:]))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")

@@ -64,4 +64,10 @@ class Relation(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.source_id} {self.get_kind_display()} {self.target_id}"
+        # The tags, for who has read them along; a list of a thousand relations must not ask two thousand times.
+        ends = [self._state.fields_cache.get(end) for end in ("source", "target")]
+        source, target = [
+            asset.tag if asset else f"asset {key}"
+            for asset, key in zip(ends, (self.source_id, self.target_id), strict=True)
+        ]
+        return f"{source} {self.get_kind_display()} {target}"

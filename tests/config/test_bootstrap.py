@@ -159,6 +159,16 @@ def test_two_starts_at_once_install_once(project: Project) -> None:
     assert all(f"ran ['hello'] {project.venv}" in one for one in said)
 
 
+def test_benchmarks_get_what_the_tests_need(project: Project) -> None:
+    marker = project.venv / "installed.json"
+    marker.write_text(json.dumps({**project.marker(), "tests": False}))
+    status, said = project.run(
+        "benchmark", "x", DATABASE_URL="postgresql:///nowhere", REDIS_URL="redis://127.0.0.1:1/0"
+    )
+    assert (status, said.splitlines()[-1]) == (0, f"ran ['benchmark', 'x'] {project.venv}")
+    assert project.marker()["tests"] is True
+
+
 def test_only_the_tests_get_what_only_they_need(project: Project) -> None:
     assert project.run("test", "-k", "x")[1].endswith("tested ['-k', 'x']\n")
     assert project.marker()["tests"] is True
