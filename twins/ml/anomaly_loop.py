@@ -7,12 +7,9 @@ Kept on disk where that is possible. A row of findings is (kind, time, value, sc
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-import numba
 import numpy as np
 
+from twins.ml.compiled import compiled_at_once
 from twins.ml.states import (
     APART,
     AT_BLOCKS,
@@ -51,15 +48,7 @@ from twins.ml.states import (
 )
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    try:
-        made: Any = numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # nowhere to keep it: neither beside this file nor in the user's cache
-        made = numba.njit(nogil=True)(function)
-    return made
-
-
-@_compiled
+@compiled_at_once
 def advance(state, times, values, limits, every, measures, found):  # type: ignore[no-untyped-def]
     """Advance `state` by readings newer than it and fill `found` [most, 5]; how many rows of it were filled."""
     count = 0
@@ -75,7 +64,7 @@ def advance(state, times, values, limits, every, measures, found):  # type: igno
     return count
 
 
-@_compiled
+@compiled_at_once
 def _tell(found, count, kind, time, value, score, begins):  # type: ignore[no-untyped-def]
     if count >= len(found):
         return count
@@ -87,7 +76,7 @@ def _tell(found, count, kind, time, value, score, begins):  # type: ignore[no-un
     return count + 1
 
 
-@_compiled
+@compiled_at_once
 def _gap(state, time, value, every, found, count):  # type: ignore[no-untyped-def]
     """Silence that was long for this sensor. What the clock has told before has only its end to tell."""
     if state[AT_TIME] == 0:
@@ -109,7 +98,7 @@ def _gap(state, time, value, every, found, count):  # type: ignore[no-untyped-de
     return count
 
 
-@_compiled
+@compiled_at_once
 def _limits(state, time, value, limits, found, count):  # type: ignore[no-untyped-def]
     # A missing limit is NaN, beyond which nothing lies.
     outside = value < limits[0] or value > limits[1]
@@ -119,7 +108,7 @@ def _limits(state, time, value, limits, found, count):  # type: ignore[no-untype
     return count
 
 
-@_compiled
+@compiled_at_once
 def _flat_line(state, time, value, measures, found, count):  # type: ignore[no-untyped-def]
     """A run of equal readings much longer than any before; what was found to be stuck does not become usual."""
     if state[AT_TIME] > 0 and value == state[AT_VALUE]:
@@ -140,7 +129,7 @@ def _flat_line(state, time, value, measures, found, count):  # type: ignore[no-u
     return count
 
 
-@_compiled
+@compiled_at_once
 def _novelty(state, time, value, found, count):  # type: ignore[no-untyped-def]
     """Close a block when it is whole and compare the newest window with those before."""
     state[AT_SUM] += value
@@ -171,7 +160,7 @@ def _novelty(state, time, value, found, count):  # type: ignore[no-untyped-def]
     return count
 
 
-@_compiled
+@compiled_at_once
 def _nearest(state, oldest, block):  # type: ignore[no-untyped-def]
     """Root mean square distance of the newest window to the nearest of the kept ones, but its neighbours."""
     count = block - oldest + 1

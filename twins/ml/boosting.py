@@ -55,29 +55,32 @@ class Trees:
 DEFAULT = Trees()
 
 
-def boost(
-    columns: Floats | Singles, answers: Floats, *, failure: bool, seed: int, rounds: int, trees: Trees = DEFAULT
-) -> bytes:
-    """A booster of `answers` [rows] from `columns` [rows, features] as UBJ.
+class Binned:
+    """Columns [rows, features] cut into bins once, for all boosters that the same rows teach."""
 
-    `failure`: answers are 0 or 1 and the booster gives probabilities; else life left by squared error.
-    """
-    xgboost = _xgboost()
-    data = xgboost.QuantileDMatrix(columns.astype(np.float32), answers, max_bin=_BINS, nthread=1)
-    settings = trees.settings(len(answers), failure=failure)
-    booster = xgboost.train({**settings, "seed": seed, "nthread": 1}, data, rounds)
-    return bytes(booster.save_raw("ubj"))
+    def __init__(self, columns: Floats | Singles) -> None:
+        self._data = _xgboost().QuantileDMatrix(columns.astype(np.float32, copy=False), max_bin=_BINS, nthread=1)
+
+    def boost(self, answers: Floats, *, failure: bool, seed: int, rounds: int, trees: Trees = DEFAULT) -> bytes:
+        """A booster of `answers` [rows] as UBJ.
+
+        `failure`: answers are 0 or 1 and the booster gives probabilities; else life left by squared error.
+        """
+        self._data.set_label(answers)
+        settings = trees.settings(len(answers), failure=failure)
+        booster = _xgboost().train({**settings, "seed": seed, "nthread": 1}, self._data, rounds)
+        return bytes(booster.save_raw("ubj"))
 
 
 def evaluate(booster: bytes, columns: Floats | Singles, *, margin: bool = False) -> Floats:
     """[rows] predictions; with `margin`, log-odds of a failure booster."""
-    data = _xgboost().DMatrix(columns.astype(np.float32), nthread=1)
+    data = _xgboost().DMatrix(columns.astype(np.float32, copy=False), nthread=1)
     return np.asarray(_load(booster).predict(data, output_margin=margin), np.float64)
 
 
 def contributions(booster: bytes, columns: Floats | Singles) -> Floats:
     """[rows, features + 1] exact TreeSHAP values (Lundberg et al. 2018); the last column is the fleet's mean."""
-    data = _xgboost().DMatrix(columns.astype(np.float32), nthread=1)
+    data = _xgboost().DMatrix(columns.astype(np.float32, copy=False), nthread=1)
     return np.asarray(_load(booster).predict(data, pred_contribs=True), np.float64)
 
 

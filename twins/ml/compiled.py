@@ -15,13 +15,14 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(*arguments: Any) -> Any:
         nonlocal made
         if made is None:
-            made = _compile(function)
+            made = compiled_at_once(function)
         return made(*arguments)
 
     return call
 
 
-def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
+def compiled_at_once(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same without waiting for a call: for loops that call one another, in a module imported when it is needed."""
     import numba
 
     try:

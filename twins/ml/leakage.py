@@ -118,12 +118,10 @@ def _lead(task: Task, on: Bools, known: Bools) -> float | None:
 
 def _standing(task: Task, column: Floats) -> str:
     """What stands beside a whole life must know neither that it failed nor how long it was observed."""
-    lives = np.unique(task.life)
-    low, high = (np.full(len(task.lives), np.nan) for _ in range(2))
-    for index in lives:
-        own = column[(task.life == index) & np.isfinite(column)]
-        if len(own):
-            low[index], high[index] = own.min(), own.max()
+    known = np.isfinite(column)
+    starts = np.flatnonzero(np.diff(task.life, prepend=-1))
+    low = np.minimum.reduceat(np.where(known, column, np.inf), starts)
+    high = np.maximum.reduceat(np.where(known, column, -np.inf), starts)
     there = np.isfinite(low)
     if there.sum() < 2 * _FEWEST or np.mean(low[there] == high[there]) < 0.95 or np.ptp(low[there]) == 0:
         return ""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from twins.exceptions import NotEnoughFailures, PredictionError
 from twins.ml.context import Context, find_context
-from twins.ml.lives import Bools, Columns, Floats, Grid, Ints, Life, choose_step, stack, trace
+from twins.ml.lives import Bools, Columns, Floats, Grid, Ints, Life, Trace, choose_step, stack, trace
 from twins.ml.readings import Readings
 from twins.ml.rows import Rows, pick_rows
 
@@ -41,25 +42,25 @@ class Task:
     reached: Floats
     """[lives] age at the end."""
 
-    @property
+    @cached_property
     def life(self) -> Ints:
         """[rows] index of the life."""
         return self.grid.life[self.rows.picked]
 
-    @property
+    @cached_property
     def age(self) -> Floats:
         return self.grid.age[self.rows.picked]
 
-    @property
+    @cached_property
     def time(self) -> Ints:
         return self.grid.time[self.rows.picked]
 
-    @property
+    @cached_property
     def answers(self) -> Floats:
         """[rows] life left, at most the horizon."""
         return np.minimum(self.left, self.horizon)
 
-    @property
+    @cached_property
     def known(self) -> Bools:
         """Whether the answer is known."""
         return self.exact | (self.left >= self.horizon)
@@ -93,32 +94,12 @@ def make_task(
 ) -> Task:
     """Lay out all lives alike; raises NotEnoughFailures, and PredictionError for horizons that cannot be."""
     without = frozenset(ignored)
-    measurements, settings = _names(lives, "measurement", without), _names(lives, "setting", without)
-    step, joined = choose_step(lives, readings)
-    columns = Columns(measurements, settings, step)
-    traced = [(life, trace(life, readings, columns)) for life in lives]
-    traced = [(life, rows) for life, rows in traced if len(rows.bins)]
-    failures = sum(life.failed for life, _ in traced)
-    if failures < fewest_failures or not measurements:
-        raise NotEnoughFailures(
-            f"{failures} recorded failures with readings are too few to learn from ({fewest_failures} are needed): "
-            "the ageing curve speaks until more are recorded."
-        )
-    grid = stack([rows for _, rows in traced])
-    varying = _varying(grid.values[:, : len(measurements)])
-    if not varying.any():
-        raise NotEnoughFailures(
-            f"None of the {len(measurements)} inputs ever changed in any of {len(traced)} lives: nothing can be "
-            "learned from them; look at why the sensors stand still. The ageing curve speaks."
-        )
-    columns = Columns(tuple(n for n, v in zip(measurements, varying, strict=True) if v), settings, step)
-    keep = np.append(varying, np.ones(len(settings), bool))
-    grid = Grid(grid.life, grid.first, grid.bins, grid.age, grid.time, grid.values[:, keep])
+    kept, traces, columns, joined = _laid_out(lives, readings, without, fewest_failures)
+    grid, columns = _without_constants(stack(traces), columns, len(kept))
     rows = pick_rows(grid, joined)
-    reached = np.array([rows.reached for _, rows in traced])
-    failed = np.array([life.failed for life, _ in traced])
+    reached = np.array([each.reached for each in traces])
+    failed = np.array([life.failed for life in kept])
     horizon = horizon or suggest_horizon(reached[failed].tolist())
-    kept = tuple(life for life, _ in traced)
     life, context = grid.life[rows.picked], find_context(kept, without)
     return Task(
         lives=kept,
@@ -135,6 +116,37 @@ def make_task(
         exact=failed[life],
         reached=reached,
     )
+
+
+def _laid_out(
+    lives: Sequence[Life], readings: Readings, ignored: frozenset[str], fewest_failures: int
+) -> tuple[tuple[Life, ...], list[Trace], Columns, int]:
+    """The lives that were ever read, their traces and what these hold, and how many steps make a row."""
+    step, joined = choose_step(lives, readings)
+    columns = Columns(_names(lives, "measurement", ignored), _names(lives, "setting", ignored), step)
+    traced = [(life, trace(life, readings, columns)) for life in lives]
+    traced = [(life, rows) for life, rows in traced if len(rows.bins)]
+    failures = sum(life.failed for life, _ in traced)
+    if failures < fewest_failures or not columns.measurements:
+        raise NotEnoughFailures(
+            f"{failures} recorded failures with readings are too few to learn from ({fewest_failures} are needed): "
+            "the ageing curve speaks until more are recorded."
+        )
+    return tuple(life for life, _ in traced), [rows for _, rows in traced], columns, joined
+
+
+def _without_constants(grid: Grid, columns: Columns, lives: int) -> tuple[Grid, Columns]:
+    """The grid without measurements that never changed in any of so many lives."""
+    count = len(columns.measurements)
+    varying = _varying(grid.values[:, :count])
+    if not varying.any():
+        raise NotEnoughFailures(
+            f"None of the {count} inputs ever changed in any of {lives} lives: nothing can be "
+            "learned from them; look at why the sensors stand still. The ageing curve speaks."
+        )
+    kept = tuple(name for name, varies in zip(columns.measurements, varying, strict=True) if varies)
+    values = grid.values[:, np.append(varying, np.ones(len(columns.settings), bool))]
+    return replace(grid, values=values), replace(columns, measurements=kept)
 
 
 def make_folds(task: Task, seed: int) -> Ints:

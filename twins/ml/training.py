@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from twins.exceptions import LeakingInputs
-from twins.ml.boosting import DEFAULT, Singles, Trees, boost, evaluate
+from twins.ml.boosting import DEFAULT, Binned, Singles, Trees, evaluate
 from twins.ml.calibration import fit_band, fit_log_odds, probability
 from twins.ml.context import NOTHING
 from twins.ml.drift import fit_reference
@@ -94,6 +95,16 @@ class _Prepared:
 
 
 @dataclass(frozen=True)
+class _Unseen:
+    """What was said of each row by models that had not seen its item."""
+
+    life_left: Floats
+    """[rows] at most the horizon."""
+    odds: Floats
+    """[rows, horizons] log-odds of failing within each."""
+
+
+@dataclass(frozen=True)
 class _Fit:
     prepared: _Prepared
     columns: Singles
@@ -127,47 +138,59 @@ def train(
     if leaks := find_leaks(task):
         raise LeakingInputs([(leak.input, leak.why) for leak in leaks], task.horizon)
     fold = make_folds(task, seed)
-    life_left, odds = np.empty(len(fold)), np.empty((len(fold), len(task.horizons)))
-    # Every fit has one thread and the fits run side by side: nobody waits at a barrier on a busy machine, and the
-    # bytes do not depend on the number of threads.
     with _workers(threads) as pool:
         recipe = _choose(task, fold, pool, seed=seed, recipe=_Recipe(trees, beside=False), trials=trials)
-        whole = pool.submit(_fit, task, np.ones(len(fold), bool), seed, recipe)
-        for unseen, left, log_odds in pool.map(partial(_prove, task, fold, seed, recipe), np.unique(fold)):
-            life_left[unseen], odds[unseen] = left, log_odds
-        fit = whole.result()
-    known, answers = task.known, task.answers
-    calibration = []
-    for column, within in enumerate(task.horizons):
-        asked = task.asked(within)
-        calibration.append(fit_log_odds(odds[asked, column], (task.left <= within)[asked]))
-    model = FleetModel(
-        columns=task.columns,
-        joined=task.joined,
-        horizon=task.horizon,
-        horizons=list(task.horizons),
-        calibration=calibration,
-        normaliser=fit.prepared.normaliser,
-        indices=fit.prepared.indices,
-        band=fit_band(life_left[known], answers[known], task.life[known], task.horizon),
-        context=task.context if recipe.beside else NOTHING,
-        reference=fit_reference(normalise(task.grid, task.rows, task.columns, task.joined, fit.prepared.normaliser)),
-        life_left=fit.life_left,
-        failure=fit.failure,
-    )
-    low, high = _held_out_band(task, life_left, fold)
-    proof = Proof(task.life, task.age, task.time, task.left, task.exact, life_left, low, high)
-    metrics = _metrics(task, proof, odds, model, fold)
+        fit, said = _fit_and_prove(task, fold, pool, seed=seed, recipe=recipe)
+    model = _assemble(task, fit, said, recipe)
+    low, high = _held_out_band(task, said.life_left, fold)
+    proof = Proof(task.life, task.age, task.time, task.left, task.exact, said.life_left, low, high)
+    metrics = _metrics(task, proof, said.odds, model, fold)
     return Training(model, metrics, proof, task.data_hash(), _refusal(metrics), recipe.trees)
 
 
 @contextmanager
 def _workers(threads: int) -> Iterator[Executor]:
+    """Fits run side by side, each on one thread: nobody waits at a barrier on a busy machine, and the bytes do not
+    depend on the number of threads. Linear algebra would start threads of its own, which wait by spinning.
+    """
     pool = ThreadPoolExecutor(threads)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with threadpool_limits(1, user_api="blas"):
+        try:
+            yield pool
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _fit_and_prove(task: Task, fold: Ints, pool: Executor, *, seed: int, recipe: _Recipe) -> tuple[_Fit, _Unseen]:
+    """What all rows teach, and what is said of each fold by what the others taught."""
+    said = _Unseen(np.empty(len(fold)), np.empty((len(fold), len(task.horizons))))
+    whole = pool.submit(_fit, task, np.ones(len(fold), bool), seed, recipe)
+    for unseen, left, odds in pool.map(partial(_prove, task, fold, seed, recipe), np.unique(fold)):
+        said.life_left[unseen], said.odds[unseen] = left, odds
+    return whole.result(), said
+
+
+def _assemble(task: Task, fit: _Fit, said: _Unseen, recipe: _Recipe) -> FleetModel:
+    """The model of all rows, which keeps its word as what was said of unseen items shows."""
+    known, reference = task.known, normalise(task.grid, task.rows, task.columns, task.joined, fit.prepared.normaliser)
+    return FleetModel(
+        columns=task.columns,
+        joined=task.joined,
+        horizon=task.horizon,
+        horizons=list(task.horizons),
+        calibration=[
+            fit_log_odds(odds[asked], (task.left <= within)[asked])
+            for odds, within in zip(said.odds.T, task.horizons, strict=True)
+            for asked in [task.asked(within)]
+        ],
+        normaliser=fit.prepared.normaliser,
+        indices=fit.prepared.indices,
+        band=fit_band(said.life_left[known], task.answers[known], task.life[known], task.horizon),
+        context=task.context if recipe.beside else NOTHING,
+        reference=fit_reference(reference),
+        life_left=fit.life_left,
+        failure=fit.failure,
+    )
 
 
 def _choose(task: Task, fold: Ints, pool: Executor, *, seed: int, recipe: _Recipe, trials: int) -> _Recipe:
@@ -183,7 +206,7 @@ def _choose(task: Task, fold: Ints, pool: Executor, *, seed: int, recipe: _Recip
         def vote(number: int) -> None:
             columns = _columns(task, prepared[number], recipe)
             taught, unseen = fold != numbers[number], fold == numbers[number]
-            booster = _life_left(task, columns, taught, seed, recipe.trees)
+            booster = _Booster(task, columns, seed, recipe.trees).life_left(taught)
             votes[unseen] = np.clip(evaluate(booster, columns[unseen]), 0.0, task.horizon)
 
         list(pool.map(vote, range(len(numbers))))
@@ -228,23 +251,33 @@ def _columns(task: Task, prepared: _Prepared, recipe: _Recipe) -> Singles:
 def _fit(task: Task, taught: Bools, seed: int, recipe: _Recipe) -> _Fit:
     prepared = _prepare(task, taught)
     columns = _columns(task, prepared, recipe)
-    failure = tuple(
-        _boost(
-            task,
-            columns,
-            task.left <= within,
-            taught & task.asked(within),
-            seed=seed,
-            failure=True,
-            trees=recipe.trees,
-        )
-        for within in task.horizons
-    )
-    return _Fit(prepared, columns, (_life_left(task, columns, taught, seed, recipe.trees),), failure)
+    boost = _Booster(task, columns, seed, recipe.trees)
+    life_left = boost.life_left(taught)
+    failure = tuple(boost.failure(taught, within) for within in task.horizons)
+    return _Fit(prepared, columns, (life_left,), failure)
 
 
-def _life_left(task: Task, columns: Singles, taught: Bools, seed: int, trees: Trees) -> bytes:
-    return _boost(task, columns, task.answers, taught & task.known, seed=seed, failure=False, trees=trees)
+class _Booster:
+    """Boosters from the same columns; what the same rows teach is cut into bins once."""
+
+    def __init__(self, task: Task, columns: Singles, seed: int, trees: Trees) -> None:
+        self._task, self._columns, self._seed, self._trees = task, columns, seed, trees
+        self._rows: Ints = np.empty(0, np.int64)
+        self._binned: Binned | None = None
+
+    def life_left(self, taught: Bools) -> bytes:
+        return self._boost(self._task.answers, taught & self._task.known, failure=False)
+
+    def failure(self, taught: Bools, within: float) -> bytes:
+        return self._boost(self._task.left <= within, taught & self._task.asked(within), failure=True)
+
+    def _boost(self, answers: Floats | Bools, use: Bools, *, failure: bool) -> bytes:
+        rows = teaching_rows(self._task, use)
+        if self._binned is None or not np.array_equal(rows, self._rows):
+            self._rows, self._binned = rows, Binned(self._columns[rows])
+        rounds = rounds_of(len(rows), self._trees, failure=failure)
+        taught = answers[rows].astype(np.float64)
+        return self._binned.boost(taught, failure=failure, seed=self._seed, rounds=rounds, trees=self._trees)
 
 
 def _spread(taught: Bools, task: Task) -> Bools:
@@ -252,20 +285,6 @@ def _spread(taught: Bools, task: Task) -> Bools:
     lives = np.zeros(int(task.grid.life.max()) + 1, bool)
     lives[task.life[taught]] = True
     return lives[task.grid.life]
-
-
-def _boost(
-    task: Task, columns: Singles, answers: Floats | Bools, use: Bools, *, seed: int, failure: bool, trees: Trees
-) -> bytes:
-    chosen = teaching_rows(task, use)
-    return boost(
-        columns[chosen],
-        answers[chosen].astype(np.float64),
-        failure=failure,
-        seed=seed,
-        rounds=rounds_of(len(chosen), trees, failure=failure),
-        trees=trees,
-    )
 
 
 def teaching_rows(task: Task, use: Bools) -> Ints:
