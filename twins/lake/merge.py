@@ -39,8 +39,7 @@ def last_of_each(sensor: np.ndarray, time: np.ndarray, batch: np.ndarray | None 
     """Row numbers, sorted by (sensor, time), of the row that stands for each: of the highest batch, else the last."""
     if len(sensor) == 0:
         return np.empty(0, dtype=np.int64)
-    order = _order(sensor, time)
-    ids, instants = sensor[order], time[order]
+    order, ids, instants = _sorted(sensor, time)
     same = (ids[1:] == ids[:-1]) & (instants[1:] == instants[:-1])
     if not same.any():
         return order
@@ -50,15 +49,33 @@ def last_of_each(sensor: np.ndarray, time: np.ndarray, batch: np.ndarray | None 
     return order[np.append(~same, True)]
 
 
-def _order(sensor: np.ndarray, time: np.ndarray) -> np.ndarray:
-    """A stable sort by (sensor, time): one sort of one integer when both fit into it, which is most often so."""
+def _sorted(sensor: np.ndarray, time: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The order of a stable sort by (sensor, time), and both in this order."""
+    order = _by_sensor(sensor)
+    ids, instants = sensor[order], time[order]
+    if ((ids[1:] != ids[:-1]) | (instants[1:] >= instants[:-1])).all():
+        # Most often: days and batches follow one another in time.
+        return order, ids, instants
+    order = _by_sensor_and_time(sensor, time)
+    return order, sensor[order], time[order]
+
+
+def _by_sensor(sensor: np.ndarray) -> np.ndarray:
+    """A stable sort by counting, which numpy does for 16 bits, in linear time."""
+    offset = (sensor - sensor.min()).astype(np.uint32)
+    order = np.argsort(offset.astype(np.uint16), kind="stable")
+    if int(offset.max()) < 2**16:
+        return order
+    return order[np.argsort((offset >> 16).astype(np.uint16)[order], kind="stable")]
+
+
+def _by_sensor_and_time(sensor: np.ndarray, time: np.ndarray) -> np.ndarray:
+    """One sort of one integer when both fit into it, which is most often so."""
     first, span = int(time.min()), int(time.max()) - int(time.min()) + 1
     lowest = int(sensor.min())
     if (int(sensor.max()) - lowest + 1) * span >= 2**63:
         return np.lexsort((time, sensor))
     key = (sensor.astype(np.int64) - lowest) * span + (time - first)
-    if (key[1:] >= key[:-1]).all():
-        return np.arange(len(key))
     return np.argsort(key, kind="stable")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -124,17 +124,21 @@ def _slices(
     table: pa.Table, footer: Footer, runs: np.ndarray, groups: list[int], span: tuple[int, int]
 ) -> Iterator[pa.Table]:
     """The rows of the runs within the span out of row groups read one after the other: slices, without copying."""
+    # Most files lie wholly within a long span: then nothing has to be cut sensor by sensor.
+    whole = footer.first[groups].min() >= span[0] and footer.last[groups].max() < span[1]
+    many = len(runs) > _FEW
+    if whole or many:
+        runs = _joined(runs)
     begins, ends = footer.groups[groups], footer.groups[np.asarray(groups) + 1]
     shift = np.cumsum(ends - begins) - (ends - begins) - begins
     low = np.maximum(runs[:, 0][:, None], begins[None, :]) + shift
     high = np.minimum(runs[:, 1][:, None], ends[None, :]) + shift
     pieces = np.stack([low[low < high], high[low < high]], axis=1)
-    # Most files lie wholly within a long span: then nothing has to be cut sensor by sensor.
-    if footer.first[groups].min() >= span[0] and footer.last[groups].max() < span[1]:
-        yield from (table.slice(a, b - a) for a, b in _joined(pieces.tolist()))
+    if whole:
+        yield from (table.slice(a, b - a) for a, b in _joined(pieces).tolist())
         return
     time = table.column(1).cast(pa.int64()).to_numpy()
-    if len(pieces) > _FEW:
+    if many:
         # One comparison of all rows is quicker than a slice for each of many sensors.
         inside = np.zeros(len(time) + 1, np.int8)
         np.add.at(inside, pieces[:, 0], 1)
@@ -148,20 +152,10 @@ def _slices(
             yield table.slice(first, end - first)
 
 
-def _joined(pieces: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Neighbouring pieces as one; empty ones dropped."""
-    open_: tuple[int, int] | None = None
-    for a, b in pieces:
-        if a >= b:
-            continue
-        if open_ is not None and open_[1] == a:
-            open_ = (open_[0], b)
-            continue
-        if open_ is not None:
-            yield open_
-        open_ = (a, b)
-    if open_ is not None:
-        yield open_
+def _joined(pieces: np.ndarray) -> np.ndarray:
+    """Neighbouring ones of ascending pieces [pieces, 2], first row and end, as one."""
+    apart = pieces[1:, 0] != pieces[:-1, 1]
+    return np.stack([pieces[np.append(True, apart), 0], pieces[np.append(apart, True), 1]], axis=1)
 
 
 def select(
