@@ -6,6 +6,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from django.core.exceptions import PermissionDenied
+from django.db.backends.postgresql.psycopg_any import Range
 from django.db.models import ForeignKey, JSONField, Model
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -99,4 +100,6 @@ def _lines(field: Any, one: Difference, names: dict[Any, str]) -> list[dict[str,
 def _said(value: Any) -> str:
     if value in (None, "", [], {}):
         return ""
+    if isinstance(value, Range):
+        return f"from {value.lower}" + (f" to {value.upper}" if value.upper else "")
     return str(value) if not isinstance(value, bool) else "yes" if value else "no"

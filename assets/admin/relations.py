@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from assets import services
@@ -43,6 +44,9 @@ class RelationAdmin(RegisterAdmin):
     list_filter = ["kind"]
     search_fields = ["source__tag", "source__name", "target__tag", "target__name"]
     autocomplete_fields = ["source", "target"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Relation]:
+        return super().get_queryset(request).select_related("source", "target")  # whose tags name it
 
     @admin.display(description="since", ordering="period__startswith")
     def begun(self, relation: Relation) -> str:

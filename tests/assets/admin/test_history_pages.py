@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -52,6 +52,22 @@ def test_a_change_is_told_with_both_values(client: Client) -> None:
     assert "<del>asset A</del>" in text
     assert "<ins>Kessel &lt;1&gt;</ins>" in text
     assert "r-17" in text
+
+
+def test_a_relation_is_told_in_words(client: Client) -> None:
+    client.force_login(User.objects.create_superuser("boss"))
+    plant = services.create_assets(rows=[wish("A"), wish("B")])
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    [relation] = services.relate_assets(
+        relations=[services.NewRelation(source=plant["A"], target=plant["B"], kind="feeds", start=start, note="")]
+    )
+    page = client.get(history(relation))
+    assert page.context["title"] == "What became of A Feeds B"
+    told = {line["label"]: line["new"] for line in page.context["changes"][0]["differences"]}
+    assert told["period"] == "from 2026-01-01 00:00:00+00:00"
+    services.end_relations(relations=[relation], at=datetime(2026, 2, 1, tzinfo=UTC))
+    told = {line["label"]: line["new"] for line in client.get(history(relation)).context["changes"][0]["differences"]}
+    assert told["period"] == "from 2026-01-01 00:00:00+00:00 to 2026-02-01 00:00:00+00:00"
 
 
 def wish(tag: str) -> services.NewAsset:
