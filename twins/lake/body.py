@@ -8,8 +8,9 @@ from twins.exceptions import LakeError
 from twins.lake.schema import BODY_SCHEMA
 from twins.lake.store import Location, read_whole, write_synced
 
-# Handing four small columns to a pool of threads takes longer than compressing them.
+# Handing four small columns to a pool of threads takes longer than compressing or opening them.
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)
+_READING = pa.ipc.IpcReadOptions(use_threads=False)
 
 
 def encode_body(readings: pa.Table) -> bytes:
@@ -23,7 +24,7 @@ def encode_body(readings: pa.Table) -> bytes:
 def decode_body(body: bytes | memoryview | pa.Buffer) -> pa.Table:
     """Readings in BODY_SCHEMA; raises LakeError when the bytes are not what was written."""
     try:
-        table = pa.ipc.open_stream(pa.py_buffer(body)).read_all()
+        table = pa.ipc.open_stream(pa.py_buffer(body), options=_READING).read_all()
     except (pa.ArrowInvalid, OSError) as error:
         raise LakeError(f"The body of a batch cannot be read ({error}): restore the database from a backup.") from error
     if table.schema != BODY_SCHEMA:

@@ -28,7 +28,7 @@ class Readings:
         time.flags.writeable = value.flags.writeable = False
         self.time, self.value = time, value
         keys, starts = np.unique(sensor, return_index=True)
-        ends = np.append(starts[1:], len(sensor))
+        ends = np.append(starts, len(sensor))[1:]
         self._bounds = {int(k): (int(a), int(b)) for k, a, b in zip(keys, starts, ends, strict=True)}
 
     def between(self, sensor: int, start: int, end: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:

@@ -38,20 +38,28 @@ def sensors(texts: pa.Array, shown: Shown) -> tuple[pa.Array, Finding]:
     """UUIDs in text, dictionary encoded or not, null where a row has none, as canonical text."""
     encoded = texts if pa.types.is_dictionary(texts.type) else pc.dictionary_encode(texts)
     names = encoded.dictionary.cast(pa.string())
-    good = pc.match_substring_regex(names, _UUID).take(encoded.indices).fill_null(False)
+    good = pc.match_substring_regex(names, _UUID).fill_null(False).to_numpy(zero_copy_only=False)
     # Two spellings of one UUID are one name.
     folded = pc.dictionary_encode(pc.utf8_lower(names))
     column = pa.DictionaryArray.from_arrays(folded.indices.take(encoded.indices), folded.dictionary)
-    bad = ~good.to_numpy(zero_copy_only=False)
+    bad = _without(encoded.indices, ~good)
     return column, (bad, lambda row: missing("sensor", shown(row)) or _not_a_uuid(shown(row)))
 
 
 def binary_sensors(values: pa.Array) -> tuple[pa.Array, Finding]:
     """UUIDs as 16 bytes, dictionary encoded, null where a row has none."""
     names = _written(values.dictionary)
-    bad = names.take(values.indices).is_null().to_numpy(zero_copy_only=False)
+    bad = _without(values.indices, names.is_null().to_numpy(zero_copy_only=False))
     column = pa.DictionaryArray.from_arrays(values.indices.cast(pa.int32()), names)
     return column, (bad, lambda row: "has no sensor, or one that is not 16 bytes long")
+
+
+def _without(indices: pa.Array, bad: np.ndarray) -> np.ndarray:
+    """Which rows have none of the names that are not `bad`."""
+    missing = indices.is_null().to_numpy(zero_copy_only=False)
+    if not bad.any():
+        return missing
+    return missing | bad[indices.fill_null(0).to_numpy()]
 
 
 def _written(uuids: pa.Array) -> pa.Array:

@@ -173,6 +173,14 @@ def test_a_sensor_is_taught_from_as_much_of_its_past_as_it_can_keep(sensor_keys,
     assert (state[AT_BLOCKS], state[AT_COUNT]) == divmod(5_000 // 60, 4)
 
 
+def test_a_sensor_whose_readings_are_all_too_old_to_teach_from_holds_up_nobody(sensor_keys, send) -> None:
+    send(sensor_keys[0], [1.0, 2.0], NOW - timedelta(days=100))
+    assert watch_arrivals(now=NOW) == 1
+    assert watch_arrivals(now=NOW) == 0
+    send(sensor_keys[1], [3.0], NOW - timedelta(days=1))
+    assert watch_arrivals(now=NOW) == 1
+
+
 def test_findings_are_kept_for_a_time(sensor_keys) -> None:
     asset = Sensor.objects.get(pk=sensor_keys[0]).asset
     with transaction.atomic():
