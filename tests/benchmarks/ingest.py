@@ -264,7 +264,7 @@ def _arrow(service: _service.Service, sender: Sender, options: argparse.Namespac
 
 def _memory(service: _service.Service, sender: Sender, options: argparse.Namespace) -> Iterator[Figure]:
     rows = int(options.memory_rows)
-    warm, sent, seen = max(rows // 10, 1_000_000), 0, []
+    warm, sent, seen = max(rows // 10, 1_000_000), 0, list[int]()
     for number, readings in enumerate(Mixed(rows=warm + rows, sensors=options.sensors).tables(100_000)):
         if number % 4 == 3:
             for first in range(0, readings.num_rows, _LINES):
@@ -275,10 +275,22 @@ def _memory(service: _service.Service, sender: Sender, options: argparse.Namespa
         sent += readings.num_rows
         if sent >= warm + len(seen) * rows / 10:
             _compacted()
-            seen.append(service.memory())
+            if not seen:
+                time.sleep(_WARM)
+            seen.append(_held(service))
             _told(f"{sent:,} readings: {seen[-1] / 2**20:.0f} MB")
     growth = float(np.median(seen[-3:]) - np.median(seen[:3])) / 2**20
     yield Figure(name="memory_growth_mb", value=growth, unit="MB", goal=("<=", 64.0), digits=0)
+
+
+def _held(service: _service.Service) -> int:
+    """What is held between two pieces of work: the least within some seconds, in which a merge comes to its end."""
+
+    def sample() -> int:
+        time.sleep(1)
+        return service.memory()
+
+    return min(sample() for _ in range(_BEHIND))
 
 
 def _timed(call: Callable[[], object]) -> float:

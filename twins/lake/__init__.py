@@ -31,6 +31,7 @@ from twins.lake.layout import (
     sensors_path,
     temporary_path,
 )
+from twins.lake.memory import give_back
 from twins.lake.merge import merge, newest, split_by_day, split_by_rows
 from twins.lake.rollup import (
     CHART_SCHEMA,
@@ -90,6 +91,7 @@ __all__ = [
     "find_rejects",
     "footer_of",
     "from_microseconds",
+    "give_back",
     "keys_of_readings",
     "landing_path",
     "limits_of",

@@ -96,10 +96,10 @@ class _Candidates(NamedTuple):
         times = [begin + column(rows, name) for name in ("min_at", "max_at", "first_at", "last_at")]
         low_first = times[0] <= times[1]
         pairs = [(times[0], times[1]), *((column(rows, f"min{n}"), column(rows, f"max{n}")) for n in ("", "_quality"))]
-        columns = [np.where(low_first, [low, high], [high, low]).T.ravel() for low, high in pairs]
+        columns = [_in_turns(low_first, low, high) for low, high in pairs]
         # A minute with one reading has one candidate.
         apart = np.append(True, columns[0][1:] != columns[0][:-1])
-        time, value, quality = (values[apart] for values in columns)
+        time, value, quality = columns if apart.all() else [values[apart] for values in columns]
         return cls(time, value, quality, int(column(rows, "count").sum()), times[2], times[3])
 
     def thinned(self, points: int, interval: float | None) -> Series:
@@ -117,6 +117,14 @@ class _Candidates(NamedTuple):
         return [
             (lake.from_microseconds(int(self.last[i])), lake.from_microseconds(int(self.first[i + 1]))) for i in found
         ]
+
+
+def _in_turns(low_first: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Both of each minute, the earlier one first."""
+    both = np.empty(2 * len(low), low.dtype)
+    both[0::2] = np.where(low_first, low, high)
+    both[1::2] = np.where(low_first, high, low)
+    return both
 
 
 def _by_sensor(rows: pa.Table) -> list[tuple[int, pa.Table]]:
