@@ -23,10 +23,9 @@ def matching(rows: QuerySet[Any], fields: Sequence[str], text: str) -> QuerySet[
     *words, longest = sorted(text.split(), key=len) or [""]
     if not longest:
         return rows
-    for word in words:
-        rows = rows.filter(_anywhere(rows.model, fields, word))
+    others = reduce(QuerySet.filter, (_anywhere(rows.model, fields, word) for word in words), rows.order_by("pk"))
     # A union, because for alternatives in one condition no index is used as soon as they lie in two tables.
-    found = [rows.order_by("pk").filter(_has(field, longest)).values("pk")[:MOST_FOUND] for field in fields]
+    found = [others.filter(_has(field, longest)).values("pk")[:MOST_FOUND] for field in fields]
     return rows.filter(pk__in=reduce(lambda one, other: one.union(other), found))
 
 
@@ -36,8 +35,15 @@ def _has(field: str, word: str) -> Q:
 
 def _anywhere(model: type[Model], fields: Sequence[str], word: str) -> Q:
     """One of the fields has the word; asked of the rows that have another one, so nothing is joined."""
-    found = Q()
-    for field in fields:
-        related = model._default_manager.order_by().filter(_has(field, word)).values("pk")
-        found |= Q(pk__in=related) if "__" in field else _has(field, word)
-    return found
+    return reduce(lambda one, other: one | other, (_with(model, field, word) for field in fields), Q())
+
+
+def _with(model: type[Model], field: str, word: str) -> Q:
+    relation, _, rest = field.partition("__")
+    if not rest:
+        return _has(field, word)
+    if model._meta.get_field(relation).many_to_one:
+        # The assets of a name are far fewer than the sensors of such assets.
+        target: Any = model._meta.get_field(relation).related_model
+        return Q((f"{relation}__in", target._default_manager.order_by().filter(_with(target, rest, word)).values("pk")))
+    return Q(pk__in=model._default_manager.order_by().filter(_has(field, word)).values("pk"))
