@@ -27,9 +27,10 @@ class Readings:
         # Told apart by the compiler, so always the same.
         time.flags.writeable = value.flags.writeable = False
         self.time, self.value = time, value
-        keys, starts = np.unique(sensor, return_index=True)
+        # Ids are never negative.
+        starts = np.flatnonzero(np.diff(sensor, prepend=-1))
         ends = np.append(starts, len(sensor))[1:]
-        self._bounds = {int(k): (int(a), int(b)) for k, a, b in zip(keys, starts, ends, strict=True)}
+        self._bounds = dict(zip(sensor[starts].tolist(), zip(starts.tolist(), ends.tolist(), strict=True), strict=True))
 
     def between(self, sensor: int, start: int, end: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         """Times (microseconds) and values of one sensor in [start, end]."""

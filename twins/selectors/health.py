@@ -13,6 +13,7 @@ from assets.models import Design, EventKind, Installation, Item, MaintenanceEven
 from twins.lake import microseconds
 from twins.ml import Input, Life
 from twins.models import Assessment, HealthModel, ModelStatus
+from twins.selectors.arrays import integers
 from twins.selectors.hot import hot_readings
 from twins.selectors.labels import events_at, segments_of
 
@@ -195,7 +196,9 @@ def newest_batches(sensors: Sequence[int]) -> dict[int, int]:
     wanted = set(sensors)
     found = {sensor: reading.batch for sensor, reading in hot_readings().items() if sensor in wanted}
     with connection.cursor() as cursor:
-        cursor.execute("SELECT sensor_id, batch FROM twins_latestreading WHERE sensor_id = ANY(%s)", [list(sensors)])
+        cursor.execute(
+            "SELECT sensor_id, batch FROM twins_latestreading WHERE sensor_id = ANY(%s::int[])", [integers(wanted)]
+        )
         for sensor, batch in cursor.fetchall():
             found[sensor] = max(batch, found.get(sensor, 0))
     return found

@@ -10,7 +10,8 @@ from typing import Any
 from django.db import connection
 
 from twins.ml.anomaly import Watched
-from twins.models import Finding, FindingKind
+from twins.models import FindingKind
+from twins.selectors.arrays import integers
 
 _SILENT_FOR = timedelta(minutes=1)
 """A state younger than this is not asked whether its sensor fell silent."""
@@ -125,6 +126,11 @@ ORDER BY known.until NULLS FIRST, part.asset_id LIMIT %s
 
 def unsound_sensors(sensors: Iterable[int]) -> set[int]:
     """Those of the sensors that stand still, or lie outside their valid range, right now."""
-    kinds = [FindingKind.FLAT_LINE, FindingKind.LIMIT]
-    rows = Finding.objects.filter(sensor__in=list(sensors), kind__in=kinds, ended_at__isnull=True)
-    return set(rows.values_list("sensor", flat=True))
+    with connection.cursor() as cursor:
+        cursor.execute(_UNSOUND, [[FindingKind.FLAT_LINE, FindingKind.LIMIT], integers(sensors)])
+        return {row[0] for row in cursor.fetchall()}
+
+
+_UNSOUND = """
+SELECT sensor_id FROM twins_finding WHERE kind = ANY(%s) AND ended_at IS NULL AND sensor_id = ANY(%s::int[])
+"""

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import lru_cache
 
+import orjson
 from django.db import connection, transaction
 
 from twins import events, ml
@@ -28,7 +29,6 @@ from twins.services.traces import trace_units
 
 _log = logging.getLogger(__name__)
 
-_UPDATED = [field.name for field in Assessment._meta.fields if not field.primary_key]
 _LOCK = 7_305_001
 """Advisory lock of those who write assessments: a roll-up must see all of its children."""
 _SWEEP_LOCK = 7_305_002
@@ -167,6 +167,17 @@ def _write(believed: list[Believed], now: datetime) -> list[int]:
 
 
 def _upsert(rows: list[Assessment]) -> None:
-    Assessment.objects.bulk_create(
-        rows, update_conflicts=True, unique_fields=["asset"], update_fields=_UPDATED, batch_size=1000
-    )
+    """In one statement with one parameter, because Django would look at every value of every row."""
+    if not rows:
+        return
+    fields = {str(field.column): field for field in Assessment._meta.concrete_fields}
+    values = [{column: getattr(row, field.attname) for column, field in fields.items()} for row in rows]
+    names = ", ".join(fields)
+    typed = ", ".join(f"{column} {field.db_type(connection)}" for column, field in fields.items())
+    renewed = ", ".join(f"{column} = excluded.{column}" for column in fields if column != "asset_id")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO twins_assessment ({names}) SELECT {names} FROM jsonb_to_recordset(%s) AS new({typed}) "  # noqa: S608
+            f"ORDER BY asset_id ON CONFLICT (asset_id) DO UPDATE SET {renewed}",
+            [orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY).decode()],
+        )

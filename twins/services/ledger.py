@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import orjson
 from django.db import connection, transaction
@@ -58,25 +57,29 @@ def _statement(row: Assessment, days_per_unit: dict[int, float]) -> Statement | 
 
 
 def _write_history(rows: Sequence[Assessment], said: dict[int, Statement], now: datetime) -> None:
-    columns: list[list[Any]] = [
-        [row.asset_id for row in rows],
-        [row.health for row in rows],
-        [band_of(row.health) for row in rows],
-        [row.coverage for row in rows],
-        [str(row.source) for row in rows],
-        [orjson.dumps(row.drivers).decode() for row in rows],
-        [said[row.asset_id].probability if row.asset_id in said else None for row in rows],
-        [said[row.asset_id].horizon_days if row.asset_id in said else None for row in rows],
+    records = [
+        {
+            "asset_id": row.asset_id,
+            "health": row.health,
+            "band": band_of(row.health),
+            "coverage": row.coverage,
+            "source": str(row.source),
+            "drivers": row.drivers,
+            "probability": said[row.asset_id].probability if row.asset_id in said else None,
+            "horizon_days": said[row.asset_id].horizon_days if row.asset_id in said else None,
+        }
+        for row in rows
     ]
+    text = orjson.dumps(records, option=orjson.OPT_SERIALIZE_NUMPY).decode()
     with connection.cursor() as cursor:
         # The band before is that of the newest record, looked up before the hour is replaced.
-        cursor.execute(_BAND_CHANGES, [now, *columns])
-        cursor.execute(_HOURS, [now, now, *columns])
+        cursor.execute(_BAND_CHANGES, [now, text])
+        cursor.execute(_HOURS, [now, now, text])
 
 
 _ROWS = (
-    "unnest(%s::bigint[], %s::float8[], %s::text[], %s::float8[], %s::text[], %s::jsonb[], %s::float8[], %s::float8[])"
-    " AS new(asset_id, health, band, coverage, source, drivers, probability, horizon_days)"
+    "jsonb_to_recordset(%s) AS new(asset_id bigint, health float8, band text, coverage float8, source text, "
+    "drivers jsonb, probability float8, horizon_days float8)"
 )
 _COLUMNS = "asset_id, health, band, coverage, source, drivers, probability, horizon_days"
 _BAND_CHANGES = f"""

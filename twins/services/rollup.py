@@ -7,11 +7,25 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from assets.models import Asset, Installation
 from twins.ml.rollup import Child, Policy, roll
 from twins.models import Assessment, AssessmentSource
 from twins.selectors.policies import WORST, rollup_policies_of
+
+
+class _Below(NamedTuple):
+    """What a parent asks of the assessment of a child; a plant may have thousands."""
+
+    asset: int
+    parent: int
+    criticality: int
+    health: float
+    coverage: float
+    worst: int | None
+    data_time: datetime | None
+    data_batch: int | None
 
 
 def roll_up(assets: Sequence[int], *, now: datetime) -> list[Assessment]:
@@ -25,24 +39,43 @@ def roll_up(assets: Sequence[int], *, now: datetime) -> list[Assessment]:
     places = Asset.objects.filter(pk__in=above).values_list("pk", "parent_id", "path", "criticality")
     order = sorted(places, key=lambda row: (-len(row[2]), row[0]))
     policies = rollup_policies_of(above)
-    criticality = {pk: each for pk, _, _, each in order}
-    children: dict[int, dict[int, Assessment]] = defaultdict(dict)
-    for row in Assessment.objects.filter(asset__parent__in=above).select_related("asset").defer("drivers"):
-        children[row.asset.parent_id or 0][row.asset_id] = row
-        criticality[row.asset_id] = row.asset.criticality
+    children: dict[int, dict[int, _Below]] = defaultdict(dict)
+    for row in Assessment.objects.filter(asset__parent__in=above).values_list(*_ASKED):
+        below = _Below(*row)
+        children[below.parent][below.asset] = below
     made = []
-    for pk, parent, _, _ in order:
+    for pk, parent, _, criticality in order:
         if children[pk]:
-            made.append(_rolled(pk, children[pk], policies.get(pk, WORST), criticality, now))
+            whole = _rolled(pk, children[pk], policies.get(pk, WORST), now)
+            made.append(whole)
             if parent is not None:
-                children[parent][pk] = made[-1]
+                children[parent][pk] = _Below(
+                    pk,
+                    parent,
+                    criticality,
+                    whole.health,
+                    whole.coverage,
+                    whole.worst_asset_id,
+                    whole.data_time,
+                    whole.data_batch,
+                )
     return made
 
 
-def _rolled(
-    asset: int, children: dict[int, Assessment], policy: Policy, criticality: dict[int, int], now: datetime
-) -> Assessment:
-    below = [Child(row.asset_id, row.health, row.coverage, criticality[row.asset_id]) for row in children.values()]
+_ASKED = (
+    "asset",
+    "asset__parent",
+    "asset__criticality",
+    "health",
+    "coverage",
+    "worst_asset",
+    "data_time",
+    "data_batch",
+)
+
+
+def _rolled(asset: int, children: dict[int, _Below], policy: Policy, now: datetime) -> Assessment:
+    below = [Child(child.asset, child.health, child.coverage, child.criticality) for child in children.values()]
     rolled = roll(policy, below)
     decisive = children[rolled.decisive]
     return Assessment(
@@ -53,7 +86,7 @@ def _rolled(
         failure_probabilities=[],
         rul_unit="",
         drivers=[],
-        worst_asset_id=decisive.worst_asset_id or decisive.asset_id,
+        worst_asset_id=decisive.worst or decisive.asset,
         data_time=decisive.data_time,
         data_batch=decisive.data_batch,
         assessed_at=now,

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from twins.ml import DAY, Readings, Training, predict, rows_needed, shorten, trace, train
+from twins.ml import DAY, Readings, Training, boosting, predict, rows_needed, shorten, trace, train
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +53,12 @@ def test_the_inputs_that_show_the_wear_are_named(fleet, trained: Training) -> No
         assert said.drivers[0].input in {"a", "b"}
         assert said.drivers[0].points < 0
         assert [driver.points for driver in said.drivers] == sorted(driver.points for driver in said.drivers)
+
+
+def test_many_lives_are_explained_as_each_alone(fleet, trained: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = _at(fleet, trained, 0.9)
+    monkeypatch.setattr(boosting, "_MANY", 2)
+    assert _at(fleet, trained, 0.9) == alone
 
 
 def test_a_dead_input_lowers_coverage_and_hardly_the_score(fleet, tables, trained: Training) -> None:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from twins import lake
 from twins.exceptions import LakeError
 from twins.models import Batch, LakeFile
+from twins.selectors import view
 from twins.selectors.readings import latest_readings, scan_readings
 from twins.services.compaction import compact_crowded_days, compact_hot_tail, sweep_lake
 
@@ -47,6 +48,17 @@ def test_a_window_holds_its_start_and_not_its_end(sensor_keys, accept, scanned, 
     assert scanned(chosen, **window) == [
         row for row in rows if row[0] in chosen and window.get("start", T0) <= row[1] < window.get("end", T0 + 99 * S)
     ]
+
+
+def test_a_scan_of_many_sensors_is_the_same_in_two_threads(
+    sensor_keys, accept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept([(key, T0 + i * S, float(i)) for key in sensor_keys for i in range(4)])
+    compact_hot_tail()
+    accept([(key, T0 + i * S, -float(i)) for key in sensor_keys[1::2] for i in range(2, 6)])
+    whole = scan_readings(sensors=sensor_keys, start=T0 + S)
+    monkeypatch.setattr(view, "_MANY", 2)
+    assert scan_readings(sensors=sensor_keys, start=T0 + S).equals(whole)
 
 
 def test_no_sensors_and_unknown_sensors_have_no_readings(sensor_keys, accept) -> None:
