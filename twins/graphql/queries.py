@@ -132,7 +132,8 @@ class Query:
         return TWINS_BY_TAG.connection(rows, page, count, choice.order)
 
     @strawberry.field(
-        description="The assessed twins, lowest health first.", metadata=sql(RootPages(_WORST, _ASSESSED, _of_level))
+        description="The assessed twins, lowest health first.",
+        metadata=sql(RootPages(_WORST, _ASSESSED, _of_level, ordered=Assessment)),
     )
     async def worst(
         self,

@@ -10,8 +10,10 @@ from graphql import GraphQLError
 from strawberry.printer import print_schema
 from strawberry.schema.config import StrawberryConfig
 
+from assets.models import Asset
 from twins.graphql.errors import ClientErrors
 from twins.graphql.limits import Limits
+from twins.graphql.planner.checking import check_mapping
 from twins.graphql.planner.executor import PlannedExecutor
 from twins.graphql.queries import Query
 from twins.graphql.scalars import SCALARS
@@ -20,6 +22,7 @@ from twins.graphql.types import PartTwin, ProductTwin, SystemTwin
 from twins.graphql.types.attributes import ATTRIBUTE_KINDS
 from twins.graphql.types.twin import TWIN_KINDS
 from twins.models.access import Scope
+from twins.selectors.choices import SEARCHED
 
 
 class Schema(strawberry.Schema):
@@ -51,6 +54,9 @@ schema = Schema(
     execution_context_class=Executor,
     config=StrawberryConfig(scalar_map=SCALARS),
 )
+
+
+check_mapping(schema._schema, Executor.kinds, {Asset: SEARCHED})
 
 
 def sdl() -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterator
 from itertools import count
 from random import Random
 from typing import Any
@@ -28,7 +27,7 @@ from graphql import (
 
 from assets.models import Asset
 from twins.graphql import context, loaders
-from twins.graphql.planner import Column, Each, GlobalId, Latest, One, Pages, RootPages, RootRow, Same, executor
+from twins.graphql.planner import executor
 from twins.graphql.planner.compiler import mapping_of
 from twins.graphql.schema import schema
 
@@ -264,33 +263,6 @@ def test_generated_queries_give_equal_answers_both_ways(
         answered += not planned.errors
     # The generator is worth something only while most of what it draws is valid, and planned where something is found.
     assert (spliced > 0.35 * EXAMPLES, answered > 0.6 * EXAMPLES) == (True, True), (spliced, answered)
-
-
-def _columns(kind: Any, model: Any, seen: set[tuple[str, Any]]) -> Iterator[tuple[str, Any, str]]:
-    """Every column that a type reachable from here says, with the model of its row and the GraphQL type."""
-    if (kind.name, model) in seen:
-        return
-    seen.add((kind.name, model))
-    for name, field in kind.fields.items():
-        said, named = mapping_of(field), get_named_type(field.type)
-        if isinstance(said, Column) and said.name and model:
-            yield f"{kind.name}.{name}", field.type, model._meta.get_field(said.name)
-        if isinstance(said, GlobalId):
-            yield f"{kind.name}.{name}", field.type, model._meta.get_field(said.column)
-        if isinstance(said, Same):
-            yield from _columns(named, model, seen)
-        if isinstance(said, One | Each | Latest):
-            yield from _columns(named, said.model, seen)
-        if isinstance(said, RootRow | RootPages | Pages):
-            related = said.pages.model if isinstance(said, RootPages) else said.model
-            node = named.fields["nodes"].type if named.name.endswith("Connection") else named
-            yield from _columns(get_named_type(node), related, seen)
-
-
-def test_every_column_that_is_said_exists_and_is_null_only_where_its_field_may_be() -> None:
-    columns = list(_columns(schema._schema.query_type, None, set()))
-    assert len(columns) > 40
-    assert [where for where, type_, column in columns if isinstance(type_, GraphQLNonNull) and column.null] == []
 
 
 def test_every_field_of_a_twin_is_said_in_sql_but_what_is_reckoned() -> None:

@@ -25,6 +25,8 @@ class Column:
 
     name: str = ""
     expression: str = ""
+    always: bool = False
+    """The expression is never null."""
 
     @property
     def template(self) -> str:
@@ -147,6 +149,8 @@ class RootPages:
     pages: Pages
     join: str = ""
     where: Where | None = None
+    ordered: type[Model] | None = None
+    """The model whose column orders it, where that is a joined one."""
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,7 @@ class Design:
 
     @strawberry.field(
         description="Codes of the known failure modes, its own and those of its type.",
-        metadata=sql(Column(expression=_FAILURE_MODES)),
+        metadata=sql(Column(expression=_FAILURE_MODES, always=True)),
     )
     async def failure_modes(self, info: Info) -> list[str]:
         modes: list[str] = await info.context.loaders.failure_modes.load(self.pk)
@@ -168,7 +168,7 @@ class Installed:
         description="What is or was installed.", metadata=sql(One(ItemRow, "{it}.id = {row}.item_id"))
     )
     since: datetime = strawberry.field(
-        description="Since when, UTC.", metadata=sql(Column(expression="lower({row}.period)"))
+        description="Since when, UTC.", metadata=sql(Column(expression="lower({row}.period)", always=True))
     )
     until: datetime | None = strawberry.field(
         description="Until when, UTC; null: it is there now.", metadata=sql(Column(expression="upper({row}.period)"))

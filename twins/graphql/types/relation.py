@@ -36,7 +36,7 @@ class Relation(Node):
         metadata=sql(Column(expression="{row}.way")),
     )
     since: datetime = strawberry.field(
-        description="Since when, UTC.", metadata=sql(Column(expression="lower({row}.period)"))
+        description="Since when, UTC.", metadata=sql(Column(expression="lower({row}.period)", always=True))
     )
     until: datetime | None = strawberry.field(
         description="Until when, UTC; null: without end.", metadata=sql(Column(expression="upper({row}.period)"))
