@@ -9,7 +9,7 @@ planners keep registers in sheets. A file goes `sheets` (cells) > `reading` (val
 from assets.importing.exporting import export_csv, export_json, export_xlsx, tables_named
 from assets.importing.planning import Action, Planned
 from assets.importing.rows import Limits
-from assets.importing.running import ImportResult, as_dict, import_file
+from assets.importing.running import ImportResult, as_dict, import_file, import_rows
 from assets.importing.tables import TABLES
 
 __all__ = [
@@ -23,5 +23,6 @@ __all__ = [
     "export_json",
     "export_xlsx",
     "import_file",
+    "import_rows",
     "tables_named",
 ]

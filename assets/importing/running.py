@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from itertools import islice
@@ -18,7 +18,7 @@ from assets.importing.names import Names
 from assets.importing.planning import Action, Planned, Seen, plan_rows
 from assets.importing.reading import TableReader, checked_table
 from assets.importing.rows import Limits, Row
-from assets.importing.sheets import read_sheets
+from assets.importing.sheets import given_sheets, read_sheets
 from assets.importing.tables import TABLES, Table
 from assets.importing.values import CellReader
 from assets.importing.writing import Writer
@@ -70,16 +70,47 @@ def import_file(
     of theirs allows is refused. `report` is told of every row. Raises UnreadableFile for a file that is no table; then
     nothing was written either.
     """
+    with origin(source="import", reason=f"{path.name} of {source}"):
+        sheets = read_sheets(path, table=table, encoding=encoding, limits=limits)
+        return _import(sheets, source, Wish(dry_run, skip_bad, zone), actor, report)
+
+
+def import_rows(
+    *,
+    tables: Mapping[str, Sequence[Mapping[str, Any]]],
+    source: str,
+    dry_run: bool = False,
+    limits: Limits | None = None,
+    actor: Any = None,
+    report: Report = lambda planned: None,
+) -> ImportResult:
+    """The same for rows that are at hand, each a value by header, by the table they are of; all are written or none."""
+    with origin(reason=f"rows of {source}"):
+        return _import(given_sheets(tables, limits=limits), source, Wish(dry_run), actor, report)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How an import is meant."""
+
+    dry_run: bool = False
+    skip_bad: bool = False
+    zone: tzinfo | None = None
+
+
+def _import(
+    sheets: list[tuple[str, Iterable[Row]]], source: str, wish: Wish, actor: Any, report: Report
+) -> ImportResult:
     result = ImportResult()
 
     def tell(planned: Planned) -> None:
         result.add(planned)
         report(planned)
 
-    with origin(source="import", reason=f"{path.name} of {source}"), transaction.atomic():
-        for sheet, rows in _in_order(read_sheets(path, table=table, encoding=encoding, limits=limits)):
-            _import_table(rows, TableReader(sheet, CellReader(zone)), source, Writer(actor), tell)
-        result.written = not dry_run and (skip_bad or not result.count(Action.REFUSED))
+    with transaction.atomic():
+        for sheet, rows in _in_order(sheets):
+            _import_table(rows, TableReader(sheet, CellReader(wish.zone)), source, Writer(actor), tell)
+        result.written = not wish.dry_run and (wish.skip_bad or not result.count(Action.REFUSED))
         if not result.written:
             transaction.set_rollback(True)
     return result

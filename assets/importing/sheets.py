@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from assets.exceptions import UnreadableFile
 from assets.importing.delimited import read_delimited
@@ -34,6 +35,17 @@ def read_sheets(
         return [(name, _bounded(name, read_delimited(path, encoding or "utf-8-sig", limits), limits))]
     found = read_document(path, table) if kind == "json" else read_workbook(path, table, limits)
     return [(name, list(_bounded(name, rows, limits))) for name, rows in found]
+
+
+def given_sheets(
+    tables: Mapping[str, Sequence[Mapping[str, Any]]], *, limits: Limits | None = None
+) -> list[tuple[str, Iterable[Row]]]:
+    """The same of rows that somebody holds already, each a value by header; raises UnreadableFile likewise."""
+    limits = limits or Limits()
+    return [
+        (name, list(_bounded(name, (Row(number, dict(cells)) for number, cells in enumerate(rows, 1)), limits)))
+        for name, rows in tables.items()
+    ]
 
 
 def _check_size(path: Path, most: int) -> None:

@@ -17,6 +17,7 @@ from assets.services.hierarchy import (
     change_asset,
     change_assets,
     create_assets,
+    edit_assets,
     move_asset,
     move_assets,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "create_items",
     "create_records",
     "create_sensors",
+    "edit_assets",
     "end_relations",
     "equip_assets",
     "give_role",

@@ -184,6 +184,22 @@ def change_assets(*, assets: Sequence[Asset], actor: Any = None) -> list[Asset]:
     return list(assets)
 
 
+def edit_assets(*, edits: Mapping[int, Mapping[str, Any]], actor: Any = None) -> list[Asset]:
+    """Write only the fields that are named, of assets by id, and leave the others as they are by then; returns them.
+
+    Raises what `change_assets` raises, and InvalidHierarchy for an asset that is not there.
+    """
+    with all_or_nothing(actor):
+        lock_trees(edits, shared=False)
+        current = Asset.objects.in_bulk(edits)
+        for key, changes in edits.items():
+            if key not in current:
+                raise InvalidHierarchy(f"There is no asset of id {key}: choose another one.")
+            for name, value in changes.items():
+                setattr(current[key], name, value)
+        return change_assets(assets=[current[key] for key in edits], actor=actor)
+
+
 _EDITABLE = ["name", "type", "design", "criticality", "status", "retired_at", "attributes"]
 
 

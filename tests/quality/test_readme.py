@@ -58,8 +58,8 @@ def test_every_variable_it_names_is_read_by_the_project() -> None:
 
 def test_every_graphql_document_is_valid() -> None:
     documents = _blocks("graphql")
-    assert len(documents) == 2
-    assert [validate(schema._schema, parse(document)) for document in documents] == [[], []]
+    assert len(documents) == 3
+    assert [validate(schema._schema, parse(document)) for document in documents] == [[], [], []]
 
 
 def test_the_answer_has_the_shape_of_the_query() -> None:

@@ -25,12 +25,20 @@ def from_database(read: Callable[Given, Found]) -> Callable[Given, Awaitable[Fou
     return sync_to_async(bounded(read))
 
 
+def in_transaction(change: Callable[Given, Found]) -> Callable[Given, Awaitable[Found]]:
+    """The change to be awaited, in one transaction that bounds each of its statements; raises QueryTooSlow besides."""
+    return sync_to_async(_translated(_in_transaction, change))
+
+
 def bounded(read: Callable[Given, Found]) -> Callable[Given, Found]:
     """The read with the bound; raises QueryTooSlow besides what the read raises."""
+    return _translated(_bounded, read)
 
+
+def _translated(run: Callable[..., Found], read: Callable[Given, Found]) -> Callable[Given, Found]:
     def reading(*args: Given.args, **kwargs: Given.kwargs) -> Found:
         try:
-            return _bounded(read, *args, **kwargs)
+            return run(read, *args, **kwargs)
         except OperationalError as error:
             if not isinstance(error.__cause__, psycopg.errors.QueryCanceled):
                 raise
@@ -41,7 +49,7 @@ def bounded(read: Callable[Given, Found]) -> Callable[Given, Found]:
 
 
 def _bounded(read: Callable[..., Found], *args: Any, **kwargs: Any) -> Found:
-    limit = f"SET LOCAL statement_timeout = {int(settings().QUERY_SECONDS * 1000)}"
+    limit = _limit()
 
     def prefixed(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
         if many or not isinstance(context["cursor"].cursor, psycopg.ClientCursor):
@@ -54,7 +62,15 @@ def _bounded(read: Callable[..., Found], *args: Any, **kwargs: Any) -> Found:
         with connection.execute_wrapper(prefixed):
             return read(*args, **kwargs)
     # Parameters that the server binds go with one statement only.
+    return _in_transaction(read, *args, **kwargs)
+
+
+def _in_transaction(change: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute(limit)
-        return read(*args, **kwargs)
+            cursor.execute(_limit())
+        return change(*args, **kwargs)
+
+
+def _limit() -> str:
+    return f"SET LOCAL statement_timeout = {int(settings().QUERY_SECONDS * 1000)}"

@@ -45,6 +45,7 @@ from twins.models.access import Scope
 
 DEPTH, ALIASES, DIRECTIVES, ROOT_FIELDS, COST = 20, 100, 50, 20, 2_000_000
 SIZE_ARGUMENTS = ("first", "points")
+ROW_ARGUMENTS = ("rows", "input")
 SIZED_LISTS = ("nodes", "readings")
 SHORT_LIST, INTROSPECTION_LIST = 10, 30
 COMPARISONS = 50_000
@@ -131,6 +132,8 @@ class _Walk:
 
     def _size(self, node: FieldNode, field: GraphQLField | None) -> int:
         """How many nodes the field may list; raises GraphQLError when that is out of bounds."""
+        if any(name in ROW_ARGUMENTS for name in (field.args if field else ())):
+            return self._rows(node)
         for name in SIZE_ARGUMENTS:
             if field is None or name not in field.args:
                 continue
@@ -147,6 +150,15 @@ class _Walk:
                     f"{name} is {str(size)[:20]}: ask for 1 to {MAX_FIRST}.", [node], extensions=dict(_EXCESS)
                 )
             return int(size)
+        return 1
+
+    def _rows(self, node: FieldNode) -> int:
+        """How many rows a mutation is given; one of them is written as one."""
+        for argument in node.arguments or ():
+            if argument.name.value in ROW_ARGUMENTS:
+                value: Any = argument.value
+                given = self.variables.get(value.name.value) if isinstance(value, VariableNode) else None
+                return max(1, len(given if isinstance(given, list) else getattr(value, "values", ())))
         return 1
 
     def _value(self, value: Any, default: Any) -> Any:

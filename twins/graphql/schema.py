@@ -13,6 +13,7 @@ from strawberry.schema.config import StrawberryConfig
 from assets.models import Asset
 from twins.graphql.errors import ClientErrors
 from twins.graphql.limits import Limits
+from twins.graphql.mutations import Mutation
 from twins.graphql.planner.checking import check_mapping
 from twins.graphql.planner.executor import PlannedExecutor
 from twins.graphql.queries import Query
@@ -48,6 +49,7 @@ class Executor(PlannedExecutor):
 
 schema = Schema(
     query=Query,
+    mutation=Mutation,
     subscription=Subscription,
     types=[SystemTwin, ProductTwin, PartTwin],
     extensions=[Limits, ClientErrors],

@@ -1,7 +1,7 @@
 """The tables of the twins: what was accepted and where it lies, what is believed of each asset, who may come in."""
 
 from twins.models.access import ApiToken, Scope
-from twins.models.documents import PersistedDocument
+from twins.models.documents import KeptAnswer, PersistedDocument
 from twins.models.health import Assessment, AssessmentSource, HealthModel, ModelStatus
 from twins.models.ingestion import Batch, LakeFile, LatestReading
 from twins.models.intake import DeadLetter, LetterForm, SeriesRule
@@ -24,6 +24,7 @@ __all__ = [
     "HealthPolicy",
     "HealthRecord",
     "HealthWarning",
+    "KeptAnswer",
     "LakeFile",
     "LatestReading",
     "LearningPlan",

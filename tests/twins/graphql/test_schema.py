@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import graphql
-from graphql import GraphQLEnumType, GraphQLInterfaceType, GraphQLObjectType
+from graphql import (
+    GraphQLEnumType,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
+    GraphQLObjectType,
+    GraphQLUnionType,
+)
 
 from twins.exceptions import LakeError
 from twins.graphql.schema import sdl
@@ -30,7 +36,10 @@ def test_every_type_field_and_argument_says_what_it_is() -> None:
             silent += [name] if not kind.description else []
             silent += [f"{name}.{each}" for each, field in fields if not field.description]
             silent += [f"{name}.{each}({a})" for each, f in fields for a, arg in f.args.items() if not arg.description]
-        if isinstance(kind, GraphQLEnumType) and not name.startswith("__"):
+        if isinstance(kind, GraphQLInputObjectType):
+            silent += [name] if not kind.description else []
+            silent += [f"{name}.{each}" for each, field in kind.fields.items() if not field.description]
+        if isinstance(kind, GraphQLEnumType | GraphQLUnionType) and not name.startswith("__"):
             silent += [name] if not kind.description else []
     assert silent == []
 

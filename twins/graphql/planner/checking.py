@@ -103,7 +103,7 @@ class _Walk:
         if isinstance(said, m.RootPages):
             said = said.pages
         if isinstance(said, m.Pages):
-            yield from self.type(get_named_type(named.fields["nodes"].type), said.model)  # type: ignore[union-attr]
+            yield from self.type(get_named_type(named.fields["nodes"].type), said.model)
         elif isinstance(said, m.One | m.Each | m.Latest | m.RootRow):
             yield from self.type(named, said.model)
         elif isinstance(said, m.Same):
@@ -210,9 +210,9 @@ def _followed(model: Any, name: str) -> tuple[Any, str]:
 @cache
 def _indexed(model: type[Model]) -> tuple[frozenset[str], frozenset[str]]:
     """Columns with which an index begins, and fields that an index over trigrams has."""
-    meta = model._meta
+    meta: Any = model._meta
     begins = {f.column for f in meta.concrete_fields if f.primary_key or f.unique or f.db_index}
-    trigrams = set()
+    trigrams: set[str] = set()
     for index in meta.indexes:
         if index.expressions and isinstance(index, GinIndex):
             trigrams |= set(re.findall(r"F\((\w+)\)", str(index.expressions)))
