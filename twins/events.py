@@ -10,9 +10,10 @@ from __future__ import annotations
 import atexit
 import logging
 import threading
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any, Literal
 
 import orjson
@@ -23,10 +24,15 @@ from twins.conf import settings
 
 Kind = Literal["readings_accepted", "readings_compacted", "assessed", "findings"]
 Listener = Callable[[Mapping[str, Any]], None]
+Payload = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
+"""JSON-able, or what makes it once somebody needs it."""
 
 _log = logging.getLogger(__name__)
 _listeners: defaultdict[str, list[Listener]] = defaultdict(list)
+_heeding: defaultdict[str, list[Callable[[], None]]] = defaultdict(list)
 _MOST_WAITING = 10_000
+_GATHERED = 0.02
+"""Seconds that an event waits for others, and lets whoever gave rise to it finish first."""
 _LAST_WORDS = 2.0
 """Seconds that the end of a process waits for what it has to tell."""
 
@@ -42,18 +48,33 @@ def listen(kind: Kind, listener: Listener) -> None:
         _listeners[kind].append(listener)
 
 
-def publish(kind: Kind, payload: Mapping[str, Any]) -> None:
-    """Tell `payload` (JSON-able) once the surrounding transaction has committed."""
+def heed(kind: Kind, call: Callable[[], None]) -> None:
+    """Call `call()` in this process after every such commit: for who need not know more than that."""
+    if call not in _heeding[kind]:
+        _heeding[kind].append(call)
+
+
+def publish(kind: Kind, payload: Payload) -> None:
+    """Tell `payload` once the surrounding transaction has committed."""
     transaction.on_commit(lambda: _tell(kind, payload), robust=True)
 
 
-def _tell(kind: Kind, payload: Mapping[str, Any]) -> None:
-    for listener in _listeners[kind]:
+def _tell(kind: Kind, payload: Payload) -> None:
+    calls: list[Callable[[], None]] = [*_heeding[kind]]
+    if _listeners[kind]:
+        told = payload() if callable(payload) else payload
+        payload = told
+        calls += [partial(listener, told) for listener in _listeners[kind]]
+    for call in calls:
         try:
-            listener(payload)
+            call()
         except Exception:
             _log.warning("a listener of %s failed; the periodic sweep will catch up", kind, exc_info=True)
-    _messenger().send(settings().REDIS_URL, channel(), orjson.dumps({"kind": kind, **payload}))
+    _messenger().send(settings().REDIS_URL, channel(), kind, payload)
+
+
+_Event = tuple[str, str, Kind, Payload]
+"""Address of Redis, channel, and what to tell there."""
 
 
 class _Messenger(threading.Thread):
@@ -61,13 +82,13 @@ class _Messenger(threading.Thread):
 
     def __init__(self) -> None:
         super().__init__(name="twins-events", daemon=True)
-        self._waiting: deque[tuple[str, str, bytes]] = deque(maxlen=_MOST_WAITING)
+        self._waiting: deque[_Event] = deque(maxlen=_MOST_WAITING)
         self._some = threading.Condition()
         self._busy = False
 
-    def send(self, url: str, name: str, message: bytes) -> None:
+    def send(self, url: str, name: str, kind: Kind, payload: Payload) -> None:
         with self._some:
-            self._waiting.append((url, name, message))
+            self._waiting.append((url, name, kind, payload))
             self._some.notify_all()
 
     def run(self) -> None:
@@ -76,24 +97,31 @@ class _Messenger(threading.Thread):
                 self._busy = False
                 self._some.notify_all()
                 self._some.wait_for(lambda: self._waiting)
-                messages, self._busy = list(self._waiting), True
+                self._busy = True
+            time.sleep(_GATHERED)
+            with self._some:
+                waiting = list(self._waiting)
                 self._waiting.clear()
-            _publish(messages)
+            _publish(waiting)
 
     def finish(self) -> None:
         with self._some:
             self._some.wait_for(lambda: not (self._waiting or self._busy), _LAST_WORDS)
 
 
-def _publish(messages: list[tuple[str, str, bytes]]) -> None:
-    for url in dict.fromkeys(url for url, _, _ in messages):
+def _publish(waiting: list[_Event]) -> None:
+    for address in dict.fromkeys(url for url, *_ in waiting):
         try:
-            with _client(url).pipeline(transaction=False) as pipeline:
-                for _, name, message in (one for one in messages if one[0] == url):
-                    pipeline.publish(name, message)
+            with _client(address).pipeline(transaction=False) as pipeline:
+                for url, name, kind, payload in waiting:
+                    if url == address:
+                        told = payload() if callable(payload) else payload
+                        pipeline.publish(name, orjson.dumps({"kind": kind, **told}))
                 pipeline.execute()
         except redis.RedisError as error:
             _log.warning("Redis did not take an event (%s); subscribers see it on their next resume", error)
+        except Exception:
+            _log.exception("events could not be told; subscribers see them on their next resume")
 
 
 _thread: _Messenger | None = None

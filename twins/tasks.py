@@ -8,8 +8,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
-from typing import Any
 
 from celery import Task, shared_task
 from django.utils import timezone
@@ -122,9 +120,9 @@ def hint(task: Task) -> None:
     _hints.want(task)
 
 
-def _hint_work(payload: Mapping[str, Any]) -> None:
+def _hint_work() -> None:
     hint(compact_hot_tail)
     hint(assess_stale)
 
 
-events.listen("readings_accepted", _hint_work)
+events.heed("readings_accepted", _hint_work)

@@ -41,13 +41,24 @@ def from_microseconds(value: int) -> datetime:
 def column(table: pa.Table, name: str) -> np.ndarray:
     """A column as one numpy array; instants as int64 microseconds since 1970."""
     values = table[name]
+    if values.num_chunks == 1 and not values.null_count:
+        # A view of the buffer: a cast costs more than many a use of the column.
+        whole = values.chunk(0)
+        return (whole.view(pa.int64()) if pa.types.is_timestamp(whole.type) else whole).to_numpy()
     return (values.cast(pa.int64()) if pa.types.is_timestamp(values.type) else values).to_numpy()
 
 
 def from_columns(columns: list[np.ndarray], schema: pa.Schema = READING_SCHEMA) -> pa.Table:
     """A table of `schema` over numpy columns in its order, without copying."""
-    arrays = [pa.array(values).cast(field.type) for values, field in zip(columns, schema, strict=True)]
+    arrays = [_array(values, field.type) for values, field in zip(columns, schema, strict=True)]
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _array(values: np.ndarray, kind: pa.DataType) -> pa.Array:
+    array = pa.array(values)
+    if array.type == kind:
+        return array
+    return array.view(kind) if pa.types.is_timestamp(kind) and array.type == pa.int64() else array.cast(kind)
 
 
 def stamp_batch(body: pa.Table, batch: int) -> pa.Table:

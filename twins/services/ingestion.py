@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -136,7 +137,7 @@ def keep_readings(
         if not acceptance.repeated and acceptance.batch is not None:
             if beside:
                 beside(acceptance.batch)
-            events.publish("readings_accepted", _told(acceptance.batch, parcel.readings))
+            events.publish("readings_accepted", partial(_told, acceptance.batch, parcel.readings))
         step("inserted")
     step("committed")
     if parcel.landing and acceptance.repeated:
@@ -245,12 +246,22 @@ def _insert(parcel: _Parcel, *, keyed: bool) -> list[tuple[str, int, int]]:
         None if parcel.landing else parcel.body, parcel.landing, parcel.fingerprint, parcel.rejected,
     )  # fmt: skip
     statement = _INSERT.format(stands=stands, repeat=repeat[0])
+    with _binding_cursor() as cursor:
+        cursor.execute(statement, [*token, *repeat[1], *row])
+        return list(cursor.fetchall())
+
+
+def _binding_cursor() -> Any:
+    """A cursor that sends parameters beside the statement, which is planned once a connection.
+
+    Django's own kind would write the body into the statement, in twice as many hexadecimal digits.
+    """
     with connection.cursor() as cursor:
-        # Django's own kind would write the body into the statement, in twice as many hexadecimal digits.
-        binding: Any = connection._prepare_cursor(psycopg.Cursor(cursor.connection))  # type: ignore[attr-defined]
-        with binding:
-            binding.execute(statement, [*token, *repeat[1], *row])
-            return list(binding.fetchall())
+        line = cursor.connection
+    # By this setting Django learns of a pooler that hands connections on, and with them not what was planned.
+    if not connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
+        line.prepare_threshold = 1
+    return connection._prepare_cursor(psycopg.Cursor(line))  # type: ignore[attr-defined]
 
 
 # In one statement, because each waits for one more answer of the database.

@@ -93,7 +93,7 @@ def forget_tokens() -> None:
 
 def standing(token: ApiToken) -> tuple[str, tuple[Any, ...]]:
     """A SELECT, with its parameters, that finds a row as long as the token is what it was when it was looked up."""
-    return _standing(), (token.pk, token.name, token.scopes, token.user_id)
+    return _standing(), (token.pk, token.name, ",".join(token.scopes), token.user_id)
 
 
 @cache
@@ -107,7 +107,7 @@ def _standing() -> str:
 
 _STANDING = """
 SELECT token.id FROM twins_apitoken token WHERE token.id = %s AND token.revoked_at IS NULL AND token.name = %s
-AND token.scopes = %s::varchar[] AND token.user_id IS NOT DISTINCT FROM %s
+AND array_to_string(token.scopes, ',') = %s AND token.user_id IS NOT DISTINCT FROM %s
 AND (token.user_id IS NULL OR EXISTS (SELECT FROM {table} owner WHERE owner.{key} = token.user_id{active}))
 """
 

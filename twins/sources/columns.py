@@ -5,6 +5,7 @@ Each function gives a column in which rows at fault hold something harmless, and
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable
 from datetime import date
@@ -28,8 +29,6 @@ _TIME = (
 _NO_ZONE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?$")
 _PLAIN_TIME = r"^.{10}T.{8}(\.[0-9]{1,6})?(Z|[+-].{5})$"
 _LONG_DATE = r"^(0000|.{4}-(02-(29|3.)|..-31))"
-_HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
-_DIGITS = [at for at in range(36) if at not in (8, 13, 18, 23)]
 FIRST_US, LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999
 """The first and last microsecond that has a date: the years 1 to 9999."""
 
@@ -64,15 +63,22 @@ def _without(indices: pa.Array, bad: np.ndarray) -> np.ndarray:
 
 def _written(uuids: pa.Array) -> pa.Array:
     """Binary UUIDs as text; null where there are not 16 bytes."""
+    if pa.types.is_fixed_size_binary(uuids.type) and uuids.type.byte_width == 16 and not uuids.null_count:
+        return _as_text(uuids)
     fitting = pc.fill_null(pc.equal(pc.binary_length(uuids), 16), False)
     whole = pc.if_else(fitting, uuids.cast(pa.binary()), pa.scalar(bytes(16), pa.binary())).cast(pa.binary(16))
-    raw = np.frombuffer(whole.buffers()[1], np.uint8)[16 * whole.offset :][: 16 * len(whole)].reshape(-1, 16)
-    digits = _HEX[np.stack([raw >> 4, raw & 15], axis=2).reshape(-1, 32)]
-    text = np.full((len(whole), 36), ord("-"), np.uint8)
-    text[:, _DIGITS] = digits
-    offsets = pa.py_buffer(np.arange(0, 36 * len(whole) + 1, 36, dtype=np.int32))
-    written = pa.StringArray.from_buffers(len(whole), offsets, pa.py_buffer(text.tobytes()))
-    return pc.if_else(fitting, written, pa.scalar(None, pa.string()))
+    return pc.if_else(fitting, _as_text(whole), pa.scalar(None, pa.string()))
+
+
+def _as_text(uuids: pa.FixedSizeBinaryArray) -> pa.StringArray:
+    count = len(uuids)
+    raw = memoryview(uuids.buffers()[1])[16 * uuids.offset :][: 16 * count] if count else b""
+    digits = np.frombuffer(raw.hex().encode(), np.uint8).reshape(-1, 32)
+    text = np.full((count, 36), ord("-"), np.uint8)
+    for at, (first, end) in enumerate(itertools.pairwise((0, 8, 12, 16, 20, 32))):
+        text[:, first + at : end + at] = digits[:, first:end]
+    offsets = np.arange(0, 36 * count + 1, 36, dtype=np.int32)
+    return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(text.tobytes()))
 
 
 def _not_a_uuid(value: Any) -> str:
@@ -94,7 +100,7 @@ def instants(microseconds: np.ndarray) -> tuple[pa.Array, Finding]:
     bad = (microseconds < FIRST_US) | (microseconds > LAST_US)
     if bad.any():
         microseconds = np.where(bad, 0, microseconds)
-    column = pa.array(microseconds).cast(pa.timestamp("us", tz="UTC"))
+    column = pa.array(microseconds, pa.int64()).view(pa.timestamp("us", tz="UTC"))
     return column, (bad, lambda row: "has no time between the years 1 and 9999")
 
 

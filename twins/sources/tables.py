@@ -99,7 +99,7 @@ def _sensors(column: pa.ChunkedArray) -> tuple[pa.Array, Finding]:
 
 
 def _times(column: pa.Array) -> tuple[pa.Array, Finding]:
-    numbers = column.cast(pa.int64())
+    numbers = column.view(pa.int64())
     factor = _FACTORS.get(column.type.unit)
     found = numbers.fill_null(0).to_numpy()
     if factor is None:
@@ -114,7 +114,7 @@ def _times(column: pa.Array) -> tuple[pa.Array, Finding]:
 
 def _values(column: pa.Array) -> tuple[pa.Array, Finding]:
     bad = column.is_null().to_numpy(zero_copy_only=False)
-    numbers = column.cast(pa.float64(), safe=False)
+    numbers = column if column.type == pa.float64() else column.cast(pa.float64(), safe=False)
     return numbers.fill_null(0.0) if bad.any() else numbers, (bad, lambda row: "has no value")
 
 

@@ -189,3 +189,15 @@ def test_of_two_at_once_with_one_key_one_is_the_repeat(sensor_keys, accept) -> N
 def test_acceptance_takes_a_constant_number_of_statements(sensor_keys, accept, django_assert_num_queries) -> None:
     with django_assert_num_queries(2):  # known sensors, insert
         accept([(key, T0 + i * S, 1.0) for key in sensor_keys for i in range(50)], key="k")
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_a_pooler_that_hands_connections_on_is_left_no_plans(sensor_keys, accept, monkeypatch, pooled) -> None:
+    monkeypatch.setitem(connection.settings_dict, "DISABLE_SERVER_SIDE_CURSORS", pooled)
+    connection.close()
+    for number in range(4):
+        assert accept([(sensor_keys[0], T0 + number * S, 1.0)]).accepted == 1
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%INSERT INTO twins_batch%'")
+        assert cursor.fetchone() == (0 if pooled else 1,)
+    connection.close()
