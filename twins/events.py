@@ -30,7 +30,7 @@ Payload = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
 _log = logging.getLogger(__name__)
 _listeners: defaultdict[str, list[Listener]] = defaultdict(list)
 _heeding: defaultdict[str, list[Callable[[], None]]] = defaultdict(list)
-_MOST_WAITING = 10_000
+_MOST_WAITING = 1_000
 _GATHERED = 0.02
 """Seconds that an event waits for others, and lets whoever gave rise to it finish first."""
 _LAST_WORDS = 2.0

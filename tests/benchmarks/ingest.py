@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,8 +42,9 @@ _LINES = 10_000
 _RETRIES = 120
 _BEHIND = 10
 """Seconds in which merges that run behind come to their end, on either side."""
-_WARM = 15
-"""Seconds in which each process of the worker has done each of its tasks for the first time."""
+_ROUND, _QUIET, _ROUNDS = 7.0, 0.1, 30
+"""Seconds in which each periodic task that looks at readings runs, the share of a core that an idle service needs at
+most, and how often it is waited for."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -157,15 +158,15 @@ def _insert(database: psycopg.Connection, key: str, body: bytes) -> None:
 
 
 def _line_protocol(service: _service.Service, sender: Sender, options: argparse.Namespace) -> Iterator[Figure]:
-    tables = list(Mixed(rows=int(options.rows) + _LINES, sensors=options.sensors).tables(_LINES))
-    rows = sum(table.num_rows for table in tables[1:])
-    first, *bodies = map(lines, tables)
+    tables = list(Mixed(rows=int(options.rows) + 2 * _LINES, sensors=options.sensors).tables(_LINES))
+    rows = sum(table.num_rows for table in tables[2:])
+    first, second, *bodies = map(lines, tables)
 
     def write(bodies: list[bytes]) -> None:
         for body in bodies:
             sender.send("/api/v2/write?precision=ms", body, "text/plain")
 
-    _warm(lambda: write([first]))
+    _warm(service, [lambda: write([first]), lambda: write([second])])
     ours = _cost(service, lambda: write(bodies))
     theirs = None
     if program := shutil.which("victoria-metrics") or shutil.which("victoria-metrics-prod"):
@@ -176,10 +177,14 @@ def _line_protocol(service: _service.Service, sender: Sender, options: argparse.
     yield Figure(name="lineprotocol_cpu_vs_victoriametrics", value=value, unit="times", goal=("<=", 1.5))
 
 
-def _warm(send: Callable[[], object]) -> None:
-    send()
-    _compacted()
-    time.sleep(_WARM)
+def _warm(service: _service.Service, sends: Sequence[Callable[[], object]]) -> None:
+    """Let the service do each of its tasks, of which one compiles what it runs when it first sees a sensor go on."""
+    for send in sends:
+        send()
+        _compacted()
+        for _ in range(_ROUNDS):
+            if _idle(service.cpu, _ROUND) < _QUIET:
+                break
 
 
 def _cost(service: _service.Service, send: Callable[[], object]) -> float:
@@ -240,10 +245,10 @@ def _peer(program: str, folder: Path) -> Iterator[tuple[str, Callable[[], float]
 
 
 def _arrow(service: _service.Service, sender: Sender, options: argparse.Namespace) -> Iterator[Figure]:
-    first, *tables = Mixed(rows=int(options.rows) + 150_000, sensors=options.sensors).tables(150_000)
+    first, second, *tables = Mixed(rows=int(options.rows) + 300_000, sensors=options.sensors).tables(150_000)
     rows = sum(table.num_rows for table in tables)
     bodies = [sender.arrow(readings) for readings in tables]
-    _warm(lambda: sender.send_arrow(sender.arrow(first)))
+    _warm(service, [lambda table=table: sender.send_arrow(sender.arrow(table)) for table in (first, second)])
 
     def send() -> None:
         for body in bodies:
@@ -276,7 +281,7 @@ def _memory(service: _service.Service, sender: Sender, options: argparse.Namespa
         if sent >= warm + len(seen) * rows / 10:
             _compacted()
             if not seen:
-                time.sleep(_WARM)
+                _warm(service, [lambda: None])
             seen.append(_held(service))
             _told(f"{sent:,} readings: {seen[-1] / 2**20:.0f} MB")
     growth = float(np.median(seen[-3:]) - np.median(seen[:3])) / 2**20

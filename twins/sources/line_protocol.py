@@ -33,7 +33,8 @@ _CLASS = bytes(b",= \n".find(bytes([one])) % 5 for one in range(256))  # what is
 
 
 def _grammar() -> np.ndarray:
-    """Which separator may follow which, by the part of the line (series, fields, time, beyond) between them."""
+    """Which separator may follow which, by the part of the line (series, fields, time, beyond) between them: by the
+    part in the two highest of six bits, then the first and then the second separator."""
     follows = np.zeros((4, 4, 4), np.bool_)
     follows[0, _NEWLINE, [_COMMA, _SPACE]] = True
     follows[0, _COMMA, _EQUALS] = True
@@ -41,7 +42,7 @@ def _grammar() -> np.ndarray:
     follows[1, [_SPACE, _COMMA], _EQUALS] = True
     follows[1, _EQUALS, [_COMMA, _SPACE, _NEWLINE]] = True
     follows[2, _SPACE, _NEWLINE] = True
-    return follows
+    return follows.ravel()
 
 
 _FOLLOWS = _grammar()
@@ -114,13 +115,20 @@ class _Tokens:
         self.starts = np.append(0, self.ends[:-1] + 1)
         space = self.kind == _SPACE
         spaces = np.cumsum(space, dtype=np.int32)
-        self.part = np.minimum(spaces - space - np.append(np.int32(0), spaces[last[:-1]])[self.line], 3)
+        before = np.append(np.int32(0), spaces[last[:-1]])
+        self.part = np.minimum(spaces - space - before[self.line], 3).astype(np.uint8)
         self.usual = self._usual()
 
     def _usual(self) -> np.ndarray:
         usual = np.ones(len(self.ends), np.bool_)
-        named = np.diff(self.at, prepend=-1) > 1
-        usual[self.line[~(named & _FOLLOWS[self.part, np.append(_NEWLINE, self.kind[:-1]), self.kind])]] = False
+        step = (self.part << 4) | self.kind
+        step[0] |= _NEWLINE << 2
+        step[1:] |= self.kind[:-1] << 2
+        fits = _FOLLOWS[step]
+        fits[0] &= self.at[0] > 0
+        fits[1:] &= self.at[1:] - self.at[:-1] > 1
+        if not fits.all():
+            usual[self.line[~fits]] = False
         if any(sign in self.body for sign in _UNUSUAL):
             unusual = np.flatnonzero(np.isin(self.data, np.frombuffer(b"".join(_UNUSUAL), np.uint8)))
             usual[np.searchsorted(self.ends, unusual)] = False
@@ -141,8 +149,11 @@ class _Tokens:
 
 def _usual_fields(tokens: _Tokens, unit: int, now: int) -> _Fields:
     """The fields of usual lines; a line whose numbers are written in another way is no longer usual."""
-    equals = np.flatnonzero((tokens.part == 1) & (tokens.kind == _EQUALS) & tokens.usual[tokens.line])
-    stamps = np.flatnonzero((tokens.part == 1) & (tokens.kind == _SPACE) & tokens.usual[tokens.line])
+    within = tokens.part == 1
+    if not tokens.usual.all():
+        within &= tokens.usual[tokens.line]
+    equals = np.flatnonzero(within & (tokens.kind == _EQUALS))
+    stamps = np.flatnonzero(within & (tokens.kind == _SPACE))
     value, good = _numbers(tokens, tokens.at[equals] + 1, tokens.at[equals + 1])
     stamp, timed = _integers(tokens, tokens.at[stamps] + 1, tokens.at[stamps + 1])
     time = np.full(len(tokens.ends), now)
@@ -177,7 +188,8 @@ def _names(tokens: _Tokens, equals: np.ndarray, line: np.ndarray) -> pa.Dictiona
 
 def _numbers(tokens: _Tokens, first: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Floating point numbers, and integers by their i or u; False beside whatever is written in another way."""
-    whole = np.isin(tokens.data[last - 1], (ord("i"), ord("u"))) & (last - first > 1)
+    ending = tokens.data[last - 1]
+    whole = ((ending == ord("i")) | (ending == ord("u"))) & (last - first > 1)
     value, good = _floats(tokens.between(first, last - whole))
     if whole.any():
         marked = np.flatnonzero(whole)
