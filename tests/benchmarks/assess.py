@@ -3,23 +3,28 @@
 Parts of one design with 40 sensors each, some of which failed before. The full size of the goal, 10,000 parts and 100
 million readings, is `--parts 10000 --readings 250`. Measured twice: by a process that knows nothing and reads the
 lives (`assess_parts_per_s`), and by one that goes on from what it knew after a newer reading of every sensor
-(`assess_again_parts_per_s`).
+(`assess_again_parts_per_s`). Then one reading at a time is sent to the service as `up` runs it (`reading_to_score_s`).
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 
+import httpx
 import numpy as np
 import pyarrow as pa
 import xgboost
 
-from assets.models import AssetType, Design, Item, MaintenanceEvent, Sensor
+from assets.models import Asset, AssetType, Design, Item, MaintenanceEvent, Sensor
 from assets.services import (
     NewAsset,
     NewInstallation,
@@ -30,20 +35,24 @@ from assets.services import (
     record_events,
 )
 from config.benchmarks import Figure
+from tests.benchmarks import _service
 from twins import ml
+from twins.conf import settings
 from twins.ml.boosting import DEFAULT
 from twins.ml.task import Task, make_folds, make_task
 from twins.ml.training import FEWEST_FAILURES, rounds_of, teaching_rows
+from twins.models import Assessment
 from twins.selectors.health import lives_of
 from twins.selectors.readings import scan_readings
 from twins.services.assessment import assess_stale
 from twins.services.compaction import compact_hot_tail
 from twins.services.ingestion import accept_readings
+from twins.services.tokens import create_token
 from twins.services.training import train_design
 
 SENSORS, SETTINGS, FAILED, THREADS = 40, 2, 100, 2
-BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 STEP = timedelta(hours=6)
+PATIENCE = 120
 ROWS_A_BATCH = 200_000
 
 
@@ -53,14 +62,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Iterator[Figure]:
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     plant = _Plant(options.parts, options.readings)
-    now = BEGIN + options.readings * STEP
+    now = plant.begin + options.readings * STEP
     _told("loaded", plant.load)
     yield from _learned(plant.design, now)
     _told("trained", lambda: train_design(design=plant.design, now=now))
     yield _assessed("assess_parts_per_s", now, options.parts, goal=167.0)
     plant.send(options.readings, options.readings + 1)
     yield _assessed("assess_again_parts_per_s", now + STEP, options.parts, goal=None)
+    yield _reading_to_score(plant)
 
 
 def _learned(design: Design, now: datetime) -> Iterator[Figure]:
@@ -127,6 +138,35 @@ def _assessed(name: str, now: datetime, parts: int, goal: float | None) -> Figur
     return Figure(name=name, value=parts / spent, unit="parts/s", goal=None if goal is None else (">=", goal), digits=0)
 
 
+def _reading_to_score(plant: _Plant) -> Figure:
+    """The longest that a part waited for its new score, of ten readings that were sent to the service in turn.
+
+    One before them is not counted: the worker loads what it needs.
+    """
+    _, token = create_token(name="benchmark", scopes=["ingest"])
+    with tempfile.TemporaryDirectory(prefix="twins-bench-") as folder:
+        (Path(folder) / "lake").symlink_to(settings().LAKE)
+        with (
+            _service.running(Path(folder)) as service,
+            httpx.Client(base_url=service.url, headers={"Authorization": f"Token {token}"}, timeout=60) as client,
+        ):
+            spent = [_seconds(partial(_until_scored, client, part)) for part in plant.parts[FAILED : FAILED + 11]]
+    return Figure(name="reading_to_score_s", value=max(spent[1:]), unit="s", goal=("<=", 5.0))
+
+
+def _until_scored(client: httpx.Client, part: Asset) -> None:
+    """Send one reading and wait for the assessment that used it."""
+    at = datetime.now(UTC)
+    sensor = Sensor.objects.filter(asset=part, role="measurement").earliest("id")
+    answer = client.post("/ingest", json=[{"sensor": str(sensor.uuid), "time": at.isoformat(), "value": 15.0}])
+    answer.raise_for_status()
+    for _ in range(PATIENCE * 20):
+        if Assessment.objects.filter(asset=part, data_time__gte=at).exists():
+            return
+        time.sleep(0.05)
+    raise RuntimeError(f"{part.tag} was not assessed within {PATIENCE} s of its reading.")
+
+
 def _told(what: str, work: Callable[[], object]) -> None:
     print(f"{what} in {_seconds(work):.1f} s", file=sys.stderr)
 
@@ -142,6 +182,8 @@ class _Plant:
 
     def __init__(self, parts: int, readings: int) -> None:
         self.readings = readings
+        # The reading after the last of them is of now.
+        self.begin = datetime.now(UTC) - (readings + 1) * STEP
         kind = AssetType.objects.create(code="part", name="Part")
         days = readings * STEP / timedelta(days=1)
         self.design = Design.objects.create(type=kind, code="PART", name="Part", planning_horizon=round(days / 2, 3))
@@ -168,8 +210,8 @@ class _Plant:
         items = create_items(items=[Item(design=self.design, serial_number=part.tag) for part in self.parts])
         wishes, failures = [], []
         for number, (part, item) in enumerate(zip(self.parts, items, strict=True)):
-            end = BEGIN + float(self.lasts[number]) * STEP if number < FAILED else None
-            wishes.append(NewInstallation(asset=part, item=item, start=BEGIN, end=end))
+            end = self.begin + float(self.lasts[number]) * STEP if number < FAILED else None
+            wishes.append(NewInstallation(asset=part, item=item, start=self.begin, end=end))
             if end is not None:
                 failures.append(MaintenanceEvent(asset=part, item=item, kind="failure", started_at=end))
         install_items(installations=wishes)
@@ -193,7 +235,7 @@ class _Plant:
         values = self.rng.normal(0, 1, (len(tick), parts, SENSORS))
         number = np.arange(SENSORS)
         values += np.where(number < SETTINGS, load, 10 + 0.1 * load * (number % 3) + 2 * wear * (number % 7))
-        begin = np.datetime64(BEGIN.replace(tzinfo=None), "us")
+        begin = np.datetime64(self.begin.replace(tzinfo=None), "us")
         times = begin + tick * np.timedelta64(STEP)
         return pa.table(
             {

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
 from assets.models import Design, Item
 from assets.services import create_items, replace_item
+from twins import ml
 from twins.exceptions import ModelRefused, PredictionUnavailable
 from twins.models import Assessment, HealthModel, LearningPlan, ModelStatus
 from twins.selectors.health import stale_units
@@ -53,6 +56,20 @@ def test_a_worse_challenger_leaves_the_champion_in_force(seals) -> None:
     assert "the champion stays" in result.reason
     champion.refresh_from_db()
     assert champion.status == ModelStatus.CHAMPION
+
+
+@pytest.mark.parametrize(("rate", "in_force"), [(2.5, True), (50.0, False)])
+def test_a_model_that_diverges_never_becomes_champion(seals, rate, in_force, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a rate above two every tree overshoots further than the one before, at fifty beyond all numbers."""
+    champions = [train_design(design=seals.design, now=seals.now).model] if in_force else []
+    monkeypatch.setattr(ml, "train", partial(ml.train, trees=replace(ml.DEFAULT, rate=rate)))
+    result = train_design(design=seals.design, now=seals.now + timedelta(minutes=1))
+    assert result.model is not None
+    assert result.model.status == ModelStatus.REFUSED
+    assert "not clearly smaller than that of a constant" in result.reason
+    with pytest.raises(ModelRefused):
+        promote_model(model=result.model)
+    assert list(HealthModel.objects.filter(status=ModelStatus.CHAMPION)) == champions
 
 
 def test_too_few_failures_are_an_answer_and_write_nothing(plants) -> None:
