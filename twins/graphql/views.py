@@ -32,6 +32,7 @@ from twins.conf import settings
 from twins.exceptions import AccessDenied, MalformedBody
 from twins.graphql.answers import Operation, is_refused
 from twins.graphql.execution import execute, resolved
+from twins.http.alone import stands_alone
 from twins.http.answers import REFUSALS, answer, refusal, require_json
 from twins.http.authentication import NotAuthenticated, authorise
 from twins.http.bodies import body_limit, read_body, read_json
@@ -78,7 +79,12 @@ def _dresses_answers(view: View) -> View:
     return dressing
 
 
+def _asker(request: HttpRequest) -> Principal:
+    return authorise(request, Scope.READ, Scope.WRITE)
+
+
 @body_limit(lambda: settings().QUERY_MAX_BYTES)
+@stands_alone(_asker)
 @commits_itself
 @csrf_exempt
 @_dresses_answers

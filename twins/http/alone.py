@@ -1,10 +1,11 @@
 """Machines' requests, answered beside the host's middleware: in a few threads, and in memory that has a bound.
 
 Middleware serves people in browsers: sessions, messages, CSRF. For a gateway that sends a token with each of a hundred
-requests a second it costs more than the readings. A view marked `stands_alone` is called directly when the request
-carries credentials of its own; any other request, and every host that does not use `bounded_bodies`, comes to the same
-view through Django as ever. Bodies wait for room before they are read, so that TCP slows the sender down, and a large
-one is read only from somebody who may send it.
+requests a second it costs more than the readings, and Django's handler gives each request a thread and with it a new
+connection to the database, which costs more than most queries. A view marked `stands_alone` is called directly when the
+request carries credentials of its own; any other request, and every host that does not use `bounded_bodies`, comes to
+the same view through Django as ever. Bodies wait for room before they are read, so that TCP slows the sender down, and
+a large one is read only from somebody who may send it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
+from asgiref.sync import async_to_sync, iscoroutinefunction
 from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
 from django.db import connections
@@ -36,7 +38,9 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 _log = logging.getLogger(__name__)
 THREADS = 4
-"""Requests that are worked on at once."""
+"""Requests with readings that are worked on at once."""
+QUESTIONS = 8
+"""Questions that are answered at once."""
 ROOM = 64 << 20
 """Bytes of bodies that may be in memory at once."""
 _WAIT = 10.0
@@ -46,11 +50,23 @@ _KEPT = 60.0
 """Seconds that a connection to the database is used again."""
 
 
-def _new_threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(THREADS, thread_name_prefix="twins-alone")
+class _Threads:
+    """Those of views that take readings, and those of views that answer questions, which may last: neither waits for
+    the other."""
+
+    def __init__(self) -> None:
+        self.taking = ThreadPoolExecutor(THREADS, thread_name_prefix="twins-alone")
+        self.asking = ThreadPoolExecutor(QUESTIONS, thread_name_prefix="twins-asking")
+
+    def of(self, view: Any) -> ThreadPoolExecutor:
+        return self.asking if iscoroutinefunction(view) else self.taking
+
+    def shutdown(self) -> None:
+        for threads in (self.taking, self.asking):
+            threads.shutdown()
 
 
-_threads = _new_threads()
+_threads = _Threads()
 
 
 def stands_alone(sender: Callable[[HttpRequest], object]) -> Callable[[View], View]:
@@ -80,7 +96,7 @@ async def answer_alone(view: Any, limit: int, scope: Any, receive: Receive, send
     size = int(announced) if announced.isdigit() else limit
     response: HttpResponse | None = None
     if size > _SMALL:
-        response = await run(_threads, _call, answers_refusals(_admits(view)), scope, b"")
+        response = await run(_threads.of(view), _call, answers_refusals(_admits(view)), scope, b"")
     if response is None:
         try:
             async with _room().of(min(size, ROOM)):
@@ -88,7 +104,7 @@ async def answer_alone(view: Any, limit: int, scope: Any, receive: Receive, send
                     body = await _read(receive)
                 if body is None:
                     return
-                response = await run(_threads, _call, view, scope, body)
+                response = await run(_threads.of(view), _call, view, scope, body)
         except TimeoutError:
             response = refusal(TooBusy("Too many bodies arrive at the moment, or this one too slowly: send it later."))
     assert response is not None
@@ -106,7 +122,9 @@ def _call(view: Callable[[HttpRequest], Any], scope: Any, body: bytes) -> HttpRe
     for one in connections.all(initialized_only=True):
         one.health_check_done = _is_silent(one.connection)  # type: ignore[attr-defined]
     try:
-        return view(ASGIRequest(scope, io.BytesIO(body)))
+        request = ASGIRequest(scope, io.BytesIO(body))
+        # Whatever a coroutine reads from the database it then reads in this thread, on the connection that it keeps.
+        return async_to_sync(view)(request) if iscoroutinefunction(view) else view(request)
     except Exception:
         _log.exception("a request to %s failed", scope["path"])
         return answer({"errors": [{"message": "Something is wrong here: nothing is known to be kept."}]}, status=500)
@@ -144,7 +162,7 @@ def _keep_connections() -> None:
 def rest() -> None:
     """Let the threads go, with their connections; the next request starts new ones."""
     global _threads
-    _threads, ending = _new_threads(), _threads
+    _threads, ending = _Threads(), _threads
     ending.shutdown()
     for line in list(_lines):
         line.close()
