@@ -58,12 +58,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.option.full:
-        return
     long = [item for item in items if item.get_closest_marker("full")]
-    if long:
+    short = [item for item in items if not item.get_closest_marker("full")]
+    if config.option.full:
+        items[:] = [*long, *short]  # a long one at the end would keep the other processes waiting
+    elif long:
         config.hook.pytest_deselected(items=long)
-        items[:] = [item for item in items if item not in long]
+        items[:] = short
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

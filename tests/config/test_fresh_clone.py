@@ -68,13 +68,15 @@ def test_up_serves_from_a_fresh_clone(version: str, place: Path, tmp_path: Path,
     python = _python(version)
     if python is None:
         pytest.skip(f"Python {version} is not installed")
+    if python == _ordinary_python():
+        pytest.skip("an ordinary user does the same with this Python, below")
     _serves(Clone(place, root, owner=None), python, free_port, tmp_path / "terminal.log")
 
 
 def test_up_serves_an_ordinary_user(place: Path, tmp_path: Path, root: Path, free_port: int) -> None:
     if os.geteuid():
         pytest.skip("run by an ordinary user, so the other tests are this one")
-    python = next((one for one in map(_python, ("3.11", "3.12", "3.13")) if one and _usable_by_nobody(one)), None)
+    python = _ordinary_python()
     if python is None:
         pytest.skip("no Python that an ordinary user can run and make environments with")
     clone = Clone(place, root, owner=_NOBODY)
@@ -111,6 +113,12 @@ def _python(version: str) -> str | None:
         if done.stdout.strip() == version and ".venv" not in (shutil.which(candidate) or ""):
             return candidate
     return None
+
+
+def _ordinary_python() -> str | None:
+    """The Python with which root lends the tests to an ordinary user."""
+    found = filter(None, map(_python, ("3.11", "3.12", "3.13")))
+    return None if os.geteuid() else next(filter(_usable_by_nobody, found), None)
 
 
 def _usable_by_nobody(python: str) -> bool:
