@@ -12,7 +12,7 @@ from twins.exceptions import ConfigurationError
 from twins.graphql.ids import Kind, Order
 from twins.graphql.planner import Column, Each, Elements, GlobalId, Kinds, One, Pages, RootPages, Same, sql
 from twins.graphql.planner.checking import check_mapping
-from twins.graphql.planner.compiler import mapping_of
+from twins.graphql.planner.selected import mapping_of
 from twins.graphql.schema import Executor, schema
 from twins.graphql.types.register import EVENT_PAGES
 from twins.graphql.types.sensor import SENSOR_PAGES

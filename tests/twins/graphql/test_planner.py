@@ -29,7 +29,7 @@ from graphql import (
 from assets.models import Asset
 from twins.graphql import context, loaders
 from twins.graphql.planner import executor
-from twins.graphql.planner.compiler import mapping_of
+from twins.graphql.planner.selected import mapping_of
 from twins.graphql.schema import schema
 
 EXAMPLES = int(os.environ.get("TWINS_TEST_EXAMPLES", "50"))

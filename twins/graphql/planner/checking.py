@@ -32,7 +32,7 @@ from graphql import (
 from twins.exceptions import ConfigurationError
 from twins.graphql.ids import INTEGERS, NUMBERS, TIMES
 from twins.graphql.planner import mapping as m
-from twins.graphql.planner.compiler import mapping_of
+from twins.graphql.planner.selected import mapping_of
 
 _FITS: Mapping[str, tuple[type[Field[Any, Any]], ...]] = {
     "String": (models.CharField, models.TextField),

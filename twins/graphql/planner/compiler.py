@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import singledispatchmethod
-from typing import Any, NamedTuple
+from typing import Any
 
-from django.db.models import Q
 from graphql import (
     GraphQLField,
     GraphQLInterfaceType,
     GraphQLNamedType,
     GraphQLObjectType,
     GraphQLUnionType,
-    get_named_type,
 )
 from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
 from graphql.execution.executor import Executor
-from graphql.execution.values import get_argument_values
-from strawberry.types.arguments import convert_arguments
 
-from assets.compiling import condition_sql, expression_sql
+from assets.compiling import expression_sql
 from assets.models import Asset
-from twins.graphql.ids import Order, parse_cursor
 from twins.graphql.planner import mapping as m
+from twins.graphql.planner.selected import (
+    Selected,
+    checked,
+    choice_condition,
+    mapping_of,
+    order_of,
+    page_size,
+    place_of,
+)
 from twins.graphql.planner.text import (
     Binding,
     Part,
@@ -37,54 +40,12 @@ from twins.graphql.planner.text import (
     json_text,
     scalar,
 )
-from twins.graphql.types.connection import check_first
-from twins.selectors.pages import Key, Sort
 
 MAX_FIELDS = 600
-_DEFINITION = "strawberry-definition"
 
 
 class Unplannable(Exception):
     """A selection that ordinary execution has to answer."""
-
-
-@dataclass(frozen=True)
-class _Selected:
-    """A field of the selection, with the row its object is made of."""
-
-    field: GraphQLField
-    details: FieldDetailsList
-    row: str
-    schema: Any = None
-
-    @property
-    def named(self) -> Any:
-        return get_named_type(self.field.type)
-
-    def arguments(self, binding: Binding) -> dict[str, Any]:
-        details = self.details[0]
-        return get_argument_values(self.field, details.node, binding.variables, details.fragment_variable_values)
-
-    def choice(self, pages: m.Pages, binding: Binding) -> m.Choice | None:
-        """What the arguments choose, as the resolver would take them; None where the list takes none."""
-        if pages.choose is None or not self.details[0].node.arguments:
-            return None
-        if id(self) not in binding.choices:
-            binding.choices[id(self)] = pages.choose(self._keywords(binding))
-        choice: m.Choice = binding.choices[id(self)]
-        return choice
-
-    def _keywords(self, binding: Binding) -> dict[str, Any]:
-        definition = self.field.extensions[_DEFINITION]
-        schema = self.schema._strawberry_schema
-        registry = schema.schema_converter.scalar_registry
-        return convert_arguments(self.arguments(binding), definition.arguments, registry, schema.config)
-
-
-def mapping_of(field: GraphQLField) -> Any:
-    """What the metadata of a field say about SQL, or None."""
-    definition = field.extensions.get(_DEFINITION)
-    return None if definition is None else definition.metadata.get(m.METADATA)
 
 
 class Compiler:
@@ -100,7 +61,7 @@ class Compiler:
     def root(self, field: GraphQLField, details: FieldDetailsList) -> Sql:
         """The statement; raises Unplannable."""
         mapping, it = mapping_of(field), self._alias()
-        selected = _Selected(field, details, it, self._executor.schema)
+        selected = Selected(field, details, it, self._executor.schema)
         if isinstance(mapping, m.RootPages):
             where: Sql = [f" and {mapping.pages.on.format(it=it)}", *_conditions(selected, mapping.where, it)]
             return ["select ", *concat(self._connection(selected, mapping.pages, where, mapping.join, it))]
@@ -162,7 +123,7 @@ class Compiler:
             name = details[0].node.name.value
             if name == "__typename":
                 return [typename]
-            selected = _Selected(type_.fields[name], details, row, self._executor.schema)
+            selected = Selected(type_.fields[name], details, row, self._executor.schema)
             return self._value(mapping_of(selected.field), selected)
 
         return self._members(grouped, value)
@@ -177,41 +138,41 @@ class Compiler:
         return [*parts, Text("}")]
 
     @singledispatchmethod
-    def _value(self, mapping: Any, selected: _Selected) -> list[Part]:
+    def _value(self, mapping: Any, selected: Selected) -> list[Part]:
         """The parts that write a field, by its mapping."""
         raise Unplannable(str(selected.field))
 
     @_value.register
-    def _(self, mapping: m.Column, selected: _Selected) -> list[Part]:
+    def _(self, mapping: m.Column, selected: Selected) -> list[Part]:
         if not is_writable(selected.named):
             raise Unplannable(selected.named.name)
         return [scalar(selected.field.type, mapping.template.format(row=selected.row))]
 
     @_value.register
-    def _(self, mapping: m.GlobalId, selected: _Selected) -> list[Part]:
+    def _(self, mapping: m.GlobalId, selected: Selected) -> list[Part]:
         return [global_id(mapping.kind, f"{selected.row}.{mapping.column}")]
 
     @_value.register
-    def _(self, mapping: m.Key, selected: _Selected) -> list[Part]:
+    def _(self, mapping: m.Key, selected: Selected) -> list[Part]:
         if selected.named.name == "String":
             return [scalar(selected.field.type, f"({selected.row}.value ->> '{mapping.name}')")]
         return [[f"coalesce(({selected.row}.value -> '{mapping.name}')::text, 'null')"]]
 
     @_value.register
-    def _(self, mapping: m.Same, selected: _Selected) -> list[Part]:
+    def _(self, mapping: m.Same, selected: Selected) -> list[Part]:
         parts = self._object(selected.named, selected.details, selected.row)
         if not mapping.present:
             return parts
         return [[f"case when {mapping.present.format(row=selected.row)} then ", *concat(parts), " else 'null' end"]]
 
     @_value.register
-    def _(self, mapping: m.One, selected: _Selected) -> list[Part]:
+    def _(self, mapping: m.One, selected: Selected) -> list[Part]:
         it = self._alias()
         made = concat(self._object(selected.named, selected.details, it))
         return [["coalesce((select ", *made, *_from(mapping, selected.row, it), "), 'null')"]]
 
     @_value.register
-    def _(self, mapping: m.Each, selected: _Selected) -> list[Part]:
+    def _(self, mapping: m.Each, selected: Selected) -> list[Part]:
         it = self._alias()
         made = concat(self._object(selected.named, selected.details, it))
         order = mapping.order.format(row=selected.row, it=it)
@@ -219,7 +180,7 @@ class Compiler:
         return [Text("["), _text([*listed, *_from(mapping, selected.row, it), ")"]), Text("]")]
 
     @_value.register
-    def _(self, mapping: m.Derived, selected: _Selected) -> list[Part]:
+    def _(self, mapping: m.Derived, selected: Selected) -> list[Part]:
         it = self._alias()
         made = concat(self._object(selected.named, selected.details, it))
         source, order = mapping.source.format(row=selected.row), mapping.order.format(it=it)
@@ -228,7 +189,7 @@ class Compiler:
         return [Text("["), _text(listed), Text("]")]
 
     @_value.register
-    def _(self, mapping: m.Trail, selected: _Selected) -> list[Part]:
+    def _(self, mapping: m.Trail, selected: Selected) -> list[Part]:
         it, row, each = self._alias(), selected.row, mapping.each
         order = each.order.format(row=row, it=it)
         above: Sql = [f"(select string_agg(to_json({it}.{mapping.column}) || ',', '' order by {order})"]
@@ -236,14 +197,14 @@ class Compiler:
         return [Text("["), _text([*above, *_from(each, row, it), ")"]), own, Text("]")]
 
     @_value.register
-    def _(self, mapping: m.Elements, selected: _Selected) -> list[Part]:
+    def _(self, mapping: m.Elements, selected: Selected) -> list[Part]:
         it = self._alias()
         made = concat(self._object(selected.named, selected.details, it))
         rows = f"jsonb_array_elements({selected.row}.{mapping.column}) with ordinality {it}(value, place)"
         return [Text("["), _text(["(select string_agg(", *made, f", ',' order by {it}.place) from {rows})"]), Text("]")]
 
     @_value.register
-    def _(self, mapping: m.Latest, selected: _Selected) -> list[Part]:
+    def _(self, mapping: m.Latest, selected: Selected) -> list[Part]:
         self.reads_latest = True
         it, key = self._alias(), f"{selected.row}.id"
         made = concat(self._object(selected.named, selected.details, it))
@@ -259,17 +220,17 @@ class Compiler:
         return [["coalesce((select ", *made, " from (", rows, f") {it}), 'null')"]]
 
     @_value.register
-    def _(self, mapping: m.Pages, selected: _Selected) -> list[Part]:
+    def _(self, mapping: m.Pages, selected: Selected) -> list[Part]:
         it = self._alias()
         on: Sql = [f" and {mapping.on.format(row=selected.row, it=it)}"]
         return self._connection(selected, mapping, on, "", it)
 
-    def _connection(self, selected: _Selected, pages: m.Pages, where: Sql, join: str, it: str) -> list[Part]:
+    def _connection(self, selected: Selected, pages: m.Pages, where: Sql, join: str, it: str) -> list[Part]:
         """A page: without pageInfo just its nodes, with it the rows are ranked and one more is fetched."""
         type_: GraphQLObjectType = selected.named
         grouped = self._collect(type_, selected.details)
         source: Sql = [f" from {pages.source} {it} {join.format(it=it)} where true", *where]
-        source += [*_conditions(selected, pages.where, it), _chosen(selected, pages, it)]
+        source += [*_conditions(selected, pages.where, it), choice_condition(selected, pages, it)]
         source += _seen(pages.seen or _key(pages.model), it)
         ranked = any(details[0].node.name.value == "pageInfo" for details in grouped.values())
         rows, page = self._rows(selected, pages, source, it, more=ranked), self._alias()
@@ -280,56 +241,60 @@ class Compiler:
                 return [json_text(type_.name)]
             if name == "totalCount":
                 return [["(select count(*)", *source, ")"]]
-            inner = _Selected(type_.fields[name], details, page)
+            inner = Selected(type_.fields[name], details, page)
             if name == "pageInfo":
                 return self._page_info(inner, selected, pages)
             made = concat(self._object(inner.named, details, page))
             if not ranked:
                 return [Text("["), _text(["(select string_agg(", *made, ", ',') from ", *rows, f" {page})"]), Text("]")]
-            shown: Sql = [f", ',' order by {page}.page_rank) filter (where {page}.page_rank <= ", _first(selected), ")"]
+            shown: Sql = [
+                f", ',' order by {page}.page_rank) filter (where {page}.page_rank <= ",
+                page_size(selected),
+                ")",
+            ]
             return [Text("["), _text(["string_agg(", *made, *shown]), Text("]")]
 
         parts = self._members(grouped, value)
         if not ranked:
-            return [*parts, _checked(selected, pages)]
+            return [*parts, checked(selected, pages)]
 
         def rank(binding: Binding) -> str:
-            step = _order(selected, pages, binding).step
+            step = order_of(selected, pages, binding).step
             return f"(select r.*, row_number() over (order by r.page_key {step}, r.id {step}) as page_rank from "  # noqa: S608
 
         numbered: Sql = [rank, *rows, " r)"]
         # `having` makes it one row whether or not anything selected of the page is an aggregate.
         return [["(select ", *concat(parts), " from ", *numbered, f" {page} having true)"]]
 
-    def _rows(self, selected: _Selected, pages: m.Pages, source: Sql, it: str, *, more: bool) -> Sql:
+    def _rows(self, selected: Selected, pages: m.Pages, source: Sql, it: str, *, more: bool) -> Sql:
         extra = 1 if more else 0
 
         def value(binding: Binding) -> str:
-            sort = _order(selected, pages, binding).sort
+            sort = order_of(selected, pages, binding).sort
             if sort is None:
                 return pages.value.format(it=it)
             return f"({binding.put_all(expression_sql(pages.model, it, sort.expression))})"
 
         def after(binding: Binding) -> str:
-            found = _place(selected, pages, binding)
+            found = place_of(selected, pages, binding)
             if found is None:
                 return ""
-            behind = _order(selected, pages, binding).behind
+            behind = order_of(selected, pages, binding).behind
             # As text is rendered, so are its parameters put: one after the other.
             row = f"({value(binding)}, {it}.id)"
             return f" and {row} {behind} ({binding.put(found[0])}, {binding.put(found[1])})"
 
         def order(binding: Binding) -> str:
-            chosen = _order(selected, pages, binding)
+            chosen = order_of(selected, pages, binding)
             # An index is of the expression, not of the name it has in the answer.
             by = "page_key" if chosen.sort else pages.value.format(it=it)
             return f" order by {by} {chosen.step}, {it}.id {chosen.step} limit "
 
         columns: Sql = [f"(select {it}.*, ", value, " as page_key"]
-        return [*columns, *source, after, order, _first(selected, extra), ")"]
+        return [*columns, *source, after, order, page_size(selected, extra), ")"]
 
-    def _page_info(self, info: _Selected, selected: _Selected, pages: m.Pages) -> list[Part]:
-        page, first = info.row, _first(selected)
+    def _page_info(self, info: Selected, selected: Selected, pages: m.Pages) -> list[Part]:
+        page, first = info.row, page_size(selected)
 
         def value(details: FieldDetailsList) -> list[Part]:
             name = details[0].node.name.value
@@ -340,7 +305,7 @@ class Compiler:
 
             # The last row of the page is the one of the highest rank that is shown.
             def place(binding: Binding) -> str:
-                written = cursor(_order(selected, pages, binding).name, f"{page}.page_key", f"{page}.id")
+                written = cursor(order_of(selected, pages, binding).name, f"{page}.page_key", f"{page}.id")
                 return f"(array_agg({written} order by {page}.page_rank))[least(count(*), "
 
             ordered: Sql = [place, first, ")]"]
@@ -349,63 +314,7 @@ class Compiler:
         return self._members(self._collect(info.named, info.details), value)
 
 
-def _first(selected: _Selected, extra: int = 0) -> Callable[[Binding], str]:
-    # Checked and whole: as text it leaves the planner of PostgreSQL a number to reckon with.
-    return lambda binding: str(check_first(int(selected.arguments(binding)["first"])) + extra)
-
-
-class _Order(NamedTuple):
-    """In what order a run of a statement lists: the list's own, where `sort` is None, or the one that was chosen."""
-
-    name: Order
-    sort: Sort | None
-    descending: bool
-
-    @property
-    def step(self) -> str:
-        return "desc" if self.descending else "asc"
-
-    @property
-    def behind(self) -> str:
-        return "<" if self.descending else ">"
-
-
-def _order(selected: _Selected, pages: m.Pages, binding: Binding) -> _Order:
-    choice = selected.choice(pages, binding)
-    sort = None if choice is None else choice.sort()
-    if choice is None or choice.order is None or sort is None:
-        return _Order(pages.order, None, pages.descending)
-    return _Order(Order(choice.order), sort, sort.descending)
-
-
-def _chosen(selected: _Selected, pages: m.Pages, it: str) -> Callable[[Binding], str]:
-    """The condition of the arguments, from the one that Django says."""
-
-    def condition(binding: Binding) -> str:
-        choice = selected.choice(pages, binding)
-        wish = Q() if choice is None else choice.condition(binding.visible)
-        return f" and ({binding.put_all(condition_sql(pages.model, it, wish))})" if wish else ""
-
-    return condition
-
-
-def _place(selected: _Selected, pages: m.Pages, binding: Binding) -> Key | None:
-    text = selected.arguments(binding).get("after")
-    return None if text is None else parse_cursor(_order(selected, pages, binding).name, text)
-
-
-def _checked(selected: _Selected, pages: m.Pages) -> Sql:
-    """Nothing, but a bad argument is refused even where the selection needs no page."""
-
-    def check(binding: Binding) -> str:
-        check_first(int(selected.arguments(binding)["first"]))
-        _place(selected, pages, binding)
-        return "''"
-
-    return [check]
-
-
-def _conditions(selected: _Selected, where: m.Where | None, it: str) -> Sql:
+def _conditions(selected: Selected, where: m.Where | None, it: str) -> Sql:
     if where is None:
         return []
 
