@@ -20,7 +20,7 @@ def condition_sql(model: type[Model], alias: str, condition: Q, *, using: str = 
     """A condition; 'true' or 'false' where it depends on nothing. Raises ValueError for one that joins."""
     query = model._default_manager.filter(condition).query
     try:
-        return _text(query, query.where, alias, using)
+        return _text(query, None, alias, using)
     except FullResultSet:
         return "true", ()
     except EmptyResultSet:
@@ -33,11 +33,12 @@ def expression_sql(model: type[Model], alias: str, expression: Any, *, using: st
     return _text(query, "compiled_value", alias, using)
 
 
-def _text(query: Query, part: Any, alias: str, using: str) -> Compiled:
+def _text(query: Query, annotation: str | None, alias: str, using: str) -> Compiled:
+    """The annotation of this name, or what the query filters by."""
     query.change_aliases({query.get_initial_alias(): alias})
     if joined := [name for name, used in query.alias_refcount.items() if used and name != alias]:
-        raise ValueError(f"{part} joins {', '.join(joined)}: ask other tables in subqueries.")
+        raise ValueError(f"{annotation or 'The condition'} joins {', '.join(joined)}: ask other tables in subqueries.")
     connection = connections[using]
-    part = query.annotations[part] if isinstance(part, str) else query.where
+    part: Any = query.where if annotation is None else query.annotations[annotation]
     text, parameters = query.get_compiler(connection=connection).compile(part)
     return text, tuple(parameters)
