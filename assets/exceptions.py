@@ -7,7 +7,8 @@ AssetsError
 ├── NotAllowed           somebody without the right there; says who, what and where
 ├── UnreadableFile       an import that is no table: broken, too large, in another encoding
 ├── NotInstalled         a removal where nothing is installed
-└── AlreadyOccupied      two items at one place, or one item at two places, at one time
+├── AlreadyOccupied      two items at one place, or one item at two places, at one time
+└── ChangedMeanwhile     others change the same rows at the same time; nothing was done, and trying again helps
 
 Every message says what is wrong, where, and what to do.
 """
@@ -43,3 +44,7 @@ class NotInstalled(AssetsError):
 
 class AlreadyOccupied(AssetsError):
     """The place or the item is already taken in that period."""
+
+
+class ChangedMeanwhile(AssetsError):
+    """Others change the same rows at the same time, each waiting for the other: nothing was done, try again."""

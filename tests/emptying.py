@@ -1,7 +1,8 @@
 """What a test has committed goes when it ends: the tables that hold something are emptied.
 
 Django's flush truncates every table and makes permissions and roles anew, half a second after each of hundreds of
-tests. Here rows are deleted past all triggers, and what is not ours stays as long as no test has touched it.
+tests. Here rows are deleted past all triggers; what is not ours stays as long as no test has touched it, and what our
+migrations have made comes back.
 """
 
 from __future__ import annotations
@@ -10,6 +11,11 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
+
+# A test that migrates back and forth makes sequences anew.
+_PAST_THEM = sql.SQL(
+    "SELECT setval(s, greatest(nextval(s), (SELECT max(id) FROM {1}))) FROM pg_get_serial_sequence({0}, 'id') s"
+)
 
 State = tuple[int, int | None]
 
@@ -26,35 +32,53 @@ def take_over() -> None:
     from django.test import TransactionTestCase
 
     flush = TransactionTestCase._fixture_teardown
-    kept = _not_ours(connection)
+    kept, made = _not_ours(connection), _ours(connection)
 
     def empty(case: TransactionTestCase) -> None:
-        nonlocal kept
+        nonlocal kept, made
         now = _states(connection)
         filled = [table for table, (rows, _) in now.items() if rows and table not in kept]
-        if any(now[table] != state for table, state in kept.items()) or not _delete(connection, filled):
+        if any(now[table] != state for table, state in kept.items()) or not _reset(connection, filled, made):
             flush(case)
-            kept = _not_ours(connection)
+            kept, made = _not_ours(connection), _ours(connection)
 
     TransactionTestCase._fixture_teardown = empty  # type: ignore[method-assign]
 
 
-def _delete(connection: Any, tables: list[str]) -> bool:
+def _reset(connection: Any, filled: list[str], made: dict[str, bytes]) -> bool:
     """Whether the role may."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT has_parameter_privilege('session_replication_role', 'SET')")
         if not cursor.fetchone()[0]:
             return False
         cursor.execute("SET session_replication_role = replica")
-        for table in tables:
+        for table in filled:
             cursor.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
+        for table, rows in made.items():
+            with cursor.copy(sql.SQL("COPY {} FROM STDIN").format(sql.Identifier(table))) as copy:
+                copy.write(rows)
+            cursor.execute(_PAST_THEM.format(sql.Literal(table), sql.Identifier(table)))
         cursor.execute("SET session_replication_role = origin")
     return True
 
 
+def _ours(connection: Any) -> dict[str, bytes]:
+    """The rows of our filled tables, such as what planners may."""
+    rows = {}
+    with connection.cursor() as cursor:
+        for table in (table for table, state in _states(connection).items() if state[0] and _is_ours(table)):
+            with cursor.copy(sql.SQL("COPY {} TO STDOUT").format(sql.Identifier(table))) as copy:
+                rows[table] = b"".join(copy)
+    return rows
+
+
+def _is_ours(table: str) -> bool:
+    return table.startswith("twins_")
+
+
 def _not_ours(connection: Any) -> dict[str, State]:
     """The filled tables of others: permissions, content types, groups."""
-    return {table: state for table, state in _states(connection).items() if state[0] and not table.startswith("twins_")}
+    return {table: state for table, state in _states(connection).items() if state[0] and not _is_ours(table)}
 
 
 def _states(connection: Any) -> dict[str, State]:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from django.db import transaction
 
 from assets import services
-from assets.exceptions import AssetsError, InvalidValue
+from assets.exceptions import AssetsError, ChangedMeanwhile, InvalidValue
 from assets.importing.hierarchy import PlannedAsset
 from assets.importing.planning import Action, Planned
 from assets.importing.tables import KEY_HEADER, Table
@@ -95,6 +95,8 @@ def _halving(rows: Sequence[Row], write: Callable[[Sequence[Row]], None], plan: 
     try:
         with transaction.atomic():
             write(rows)
+    except ChangedMeanwhile:
+        raise  # no row is wrong
     except AssetsError as error:
         if len(rows) == 1:
             _refuse(plan(rows[0]), str(error))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from django.db import connection, models
+from django.db import connection, models, transaction
 
 from assets.models import Asset
 
@@ -13,13 +13,20 @@ def lock_trees(asset_ids: Iterable[int], *, shared: bool) -> None:
     """Hold the trees these assets stand in until the transaction ends.
 
     A tree is named by its root. While we wait its root may be moved below another one, so the roots are read again
-    afterwards; what is read after this call is therefore true until the transaction ends.
+    afterwards; what is read after this call is therefore true until the transaction ends. When there is another root,
+    all are let go (by the savepoint) and taken anew: beside those held it could come out of order.
     """
     wanted = list(asset_ids)
-    held: set[int] = set()
-    while missing := _roots_of(wanted) - held:
-        _lock(sorted(missing), shared=shared)
-        held |= missing
+    roots = _roots_of(wanted)
+    while True:
+        before = transaction.savepoint()
+        _lock(sorted(roots), shared=shared)
+        now = _roots_of(wanted)
+        if now <= roots:
+            transaction.savepoint_commit(before)
+            return
+        transaction.savepoint_rollback(before)
+        roots = now
 
 
 def hold_rows(model: type[models.Model], keys: Iterable[int]) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.db import DataError, IntegrityError, models, transaction
+from django.db import DataError, IntegrityError, OperationalError, models, transaction
 from django.dispatch import Signal
+from psycopg.errors import DeadlockDetected
 
-from assets.exceptions import AlreadyExists, AssetsError, InvalidHierarchy, InvalidValue
+from assets.exceptions import AlreadyExists, AssetsError, ChangedMeanwhile, InvalidHierarchy, InvalidValue
 from assets.history.origin import announced
 from assets.models import TARGETS
 
@@ -39,6 +40,7 @@ _TREE = {"type_not_below_itself", "asset_follows_its_parent", "asset_not_its_own
 def all_or_nothing(actor: Any = None) -> Iterator[None]:
     """One transaction whose broken constraints come out as AlreadyExists or InvalidValue.
 
+    Two that wait for each other are no defect of either: the one the database gives up raises ChangedMeanwhile.
     `actor` is the user on whose behalf it changes something, for the history; rights are the service's to check.
     """
     try:
@@ -46,6 +48,10 @@ def all_or_nothing(actor: Any = None) -> Iterator[None]:
             yield
     except IntegrityError as error:
         raise _refusal(error) from error
+    except OperationalError as error:
+        if not isinstance(error.__cause__, DeadlockDetected):
+            raise
+        raise ChangedMeanwhile("Others change the same rows at this moment: nothing was changed, try again.") from error
     except DataError as error:
         raise InvalidValue(f"The database does not take one of the values: {error}") from error
 

@@ -80,9 +80,9 @@ def test_up_serves_an_ordinary_user(place: Path, tmp_path: Path, root: Path, fre
     if python is None:
         pytest.skip("no Python that an ordinary user can run and make environments with")
     clone = Clone(place, root, owner=_NOBODY)
-    _serves(clone, python, free_port, tmp_path / "terminal.log")
     tests = clone.start(tmp_path / "tests.log", python, "manage.py", "test", "-q", "tests/twins/test_checks.py")
     assert tests.wait(300) == 0, (tmp_path / "tests.log").read_text()
+    _serves(clone, python, free_port, tmp_path / "terminal.log")
 
 
 def _serves(clone: Clone, python: str, port: int, log: Path) -> None:

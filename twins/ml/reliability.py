@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import betaincinv, chdtrc, chdtri, gammaincc, ndtri
+import scipy  # its parts load when they are used
 
 from twins.ml.lives import Bools, Floats, Ints
 from twins.ml.weibull import Weibull, fit_weibull, life_ratio
@@ -105,9 +105,9 @@ def mean_time(exposure: float, failures: int, *, confidence: float = 0.9) -> Mea
     """MTTF of what is replaced, MTBF of what is repaired: the two differ in what is counted, not in the formula."""
     exposure, tail = float(exposure), (1 - confidence) / 2
     if failures == 0:
-        return MeanTime(exposure, 0, None, float(2 * exposure / chdtri(2, 1 - confidence)), None)
-    low = 2 * exposure / chdtri(2 * failures + 2, tail)
-    high = 2 * exposure / chdtri(2 * failures, 1 - tail)
+        return MeanTime(exposure, 0, None, float(2 * exposure / scipy.special.chdtri(2, 1 - confidence)), None)
+    low = 2 * exposure / scipy.special.chdtri(2 * failures + 2, tail)
+    high = 2 * exposure / scipy.special.chdtri(2 * failures, 1 - tail)
     return MeanTime(exposure, failures, exposure / failures, float(low), float(high))
 
 
@@ -117,7 +117,7 @@ def survival(life: Floats, failed: Bools, *, confidence: float = 0.9) -> Surviva
     share = np.asarray(np.cumprod(1 - deaths / at_risk), np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         spread = np.cumsum(deaths / (at_risk * (at_risk - deaths)))
-        around = ndtri((1 + confidence) / 2) * np.sqrt(spread) / np.log(share)
+        around = scipy.special.ndtri((1 + confidence) / 2) * np.sqrt(spread) / np.log(share)
         low, high = share ** np.exp(-around), share ** np.exp(around)
     # Where all have died there is nobody to reckon with.
     low, high = (np.asarray(np.nan_to_num(bound), np.float64) for bound in (low, high))
@@ -140,7 +140,7 @@ def log_rank(life: Floats, failed: Bools, group: Bools) -> float:
     spread = np.sum(expected * (1 - own / at_risk) * (at_risk - deaths) / spare)
     if spread <= 0:
         return 1.0
-    return float(chdtrc(1, (own_deaths - expected).sum() ** 2 / spread))
+    return float(scipy.special.chdtrc(1, (own_deaths - expected).sum() ** 2 / spread))
 
 
 def compare(life: Floats, failed: Bools, attributes: Sequence[Mapping[str, object]]) -> list[Comparison]:
@@ -172,7 +172,7 @@ def bad_actors(places: Ints, life: Floats, failed: Bools) -> list[BadActor]:
     exposures = np.bincount(which, life)
     expected = exposures * total / exposure
     # Of at least so many; 1 where there was none.
-    chance = np.where(counts > 0, 1 - gammaincc(np.maximum(counts, 1), expected), 1.0)
+    chance = np.where(counts > 0, 1 - scipy.special.gammaincc(np.maximum(counts, 1), expected), 1.0)
     actors = [
         BadActor(int(key), int(count), float(lived), float(should), probability)
         for key, count, lived, should, probability in zip(
@@ -238,8 +238,8 @@ def _rate_ratio(
     if not exposure:
         return None
     tail = (1 - confidence) / 2
-    most = 1.0 if own == total else float(betaincinv(own + 1, total - own, 1 - tail))
-    least = 0.0 if own == 0 else float(betaincinv(own, total - own + 1, tail))
+    most = 1.0 if own == total else float(scipy.special.betaincinv(own + 1, total - own, 1 - tail))
+    least = 0.0 if own == 0 else float(scipy.special.betaincinv(own, total - own + 1, tail))
     low = exposure * (1 - most) / most
     high = exposure * (1 - least) / least if least else None
     # Half a failure more on either side keeps the estimate finite (Haldane 1956).

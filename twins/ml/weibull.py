@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import gamma, ndtri
+import scipy  # its parts load when they are used
 
 from twins.ml.lives import Bools, Floats
 
@@ -35,7 +35,7 @@ class Weibull:
     @property
     def mean(self) -> float:
         """Mean life."""
-        return float(self.scale * gamma(1 + 1 / self.shape))
+        return float(self.scale * scipy.special.gamma(1 + 1 / self.shape))
 
     def life_at(self, failed: float) -> float:
         """Life by which this share has failed: 0.1 gives B10."""
@@ -53,7 +53,7 @@ def fit_weibull(life: Floats, failed: Bools, *, confidence: float = 0.9) -> Weib
     if found is None:
         return None
     (location, log_sigma), spread = found
-    reach = float(ndtri((1 + confidence) / 2))
+    reach = float(scipy.special.ndtri((1 + confidence) / 2))
     around = np.sqrt(np.diag(spread)) * reach
     return Weibull(
         shape=float(np.exp(-log_sigma)),
@@ -77,7 +77,7 @@ def life_ratio(
     if found is None:
         return None
     weights, spread = found
-    around = float(np.sqrt(spread[1, 1]) * ndtri((1 + confidence) / 2))
+    around = float(np.sqrt(spread[1, 1]) * scipy.special.ndtri((1 + confidence) / 2))
     return float(np.exp(weights[1])), float(np.exp(weights[1] - around)), float(np.exp(weights[1] + around))
 
 

@@ -21,6 +21,12 @@ MEMORY = 128 << 20
 SECONDS = 3
 """Seconds of processor time."""
 _PATIENCE = 30
+_ALONE = {
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "ARROW_IO_THREADS": "1",
+    "MALLOC_ARENA_MAX": "1",  # a second one would reserve most of the memory that it may have
+    "OMP_NUM_THREADS": "1",
+}
 _REFUSED = 3
 
 
@@ -28,7 +34,7 @@ def opened(body: bytes, form: str) -> bytes:
     """The readings of a `parquet` or `arrow` body as a plain Arrow stream; raises MalformedBody."""
     from twins.exceptions import MalformedBody
 
-    environment = {**os.environ, "ARROW_DEFAULT_MEMORY_POOL": "system", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, **_ALONE}
     command = [sys.executable, "-P", __file__, form]
     try:
         done = subprocess.run(command, input=body, capture_output=True, env=environment, timeout=_PATIENCE, check=False)
@@ -46,8 +52,6 @@ def _main(form: str) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    pa.set_cpu_count(1)
-    pa.set_io_thread_count(1)
     _confine()
     try:
         table = _parquet(pq, body) if form == "parquet" else pa.ipc.open_stream(body).read_all()
@@ -88,4 +92,7 @@ def _confine() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(_main(sys.argv[1]))
+    status = _main(sys.argv[1])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # Arrow sometimes aborts when its threads are taken down

@@ -14,6 +14,7 @@ from graphql import GraphQLError
 from assets.exceptions import (
     AlreadyExists,
     AlreadyOccupied,
+    ChangedMeanwhile,
     AssetsError,
     InvalidHierarchy,
     InvalidValue,
@@ -45,6 +46,7 @@ class RefusalCode(StrEnum):
     ALREADY_EXISTS = "already_exists"
     ALREADY_OCCUPIED = "already_occupied"
     NOT_INSTALLED = "not_installed"
+    CHANGED_MEANWHILE = "changed_meanwhile"
     NOT_ALLOWED = "not_allowed"
     CONFLICTING_KEY = "conflicting_key"
     TOO_BUSY = "too_busy"
@@ -56,6 +58,7 @@ _CODES: dict[type[Exception], RefusalCode] = {
     AlreadyExists: RefusalCode.ALREADY_EXISTS,
     AlreadyOccupied: RefusalCode.ALREADY_OCCUPIED,
     NotInstalled: RefusalCode.NOT_INSTALLED,
+    ChangedMeanwhile: RefusalCode.CHANGED_MEANWHILE,
     NotAllowed: RefusalCode.NOT_ALLOWED,
     InvalidValue: RefusalCode.INVALID_VALUE,
     UnreadableFile: RefusalCode.INVALID_VALUE,
