@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from assets import signals
 from assets.exceptions import AlreadyOccupied, AssetsError, InvalidValue, NotInstalled
@@ -137,7 +137,6 @@ def remove_items(*, removals: Sequence[Removal], actor: Any = None) -> list[Inst
     with all_or_nothing(actor):
         found = _open_installations(removals)
         require(actor, Action.RECORD, (row.asset_id for row in found))
-        hold_rows(Item, (row.item_id for row in found))
         return end_installations(found, [(removal.at, removal.reason) for removal in removals])
 
 
@@ -150,8 +149,7 @@ def replace_items(*, replacements: Sequence[Replacement], actor: Any = None) -> 
     """Take out what is installed and put other items there at the same instants; all of it happens or nothing."""
     with all_or_nothing(actor):
         removals = [Removal(asset=one.asset, at=one.at, reason=one.reason) for one in replacements]
-        found = _open_installations(removals)
-        hold_rows(Item, [*(row.item_id for row in found), *(one.item.pk for one in replacements)])
+        found = _open_installations(removals, coming=[one.item.pk for one in replacements])
         end_installations(found, [(removal.at, removal.reason) for removal in removals])
         wishes = [NewInstallation(asset=one.asset, item=one.item, start=one.at) for one in replacements]
         return install_items(installations=wishes, actor=actor)
@@ -168,15 +166,25 @@ def end_installations(rows: Sequence[Installation], ends: Sequence[tuple[datetim
     return list(rows)
 
 
-def _open_installations(removals: Sequence[Removal]) -> list[Installation]:
+def hold_installed(placed: QuerySet[Installation], coming: Sequence[int] = ()) -> list[Installation]:
+    """Read open installations once their items are held, and those that are coming with them.
+
+    Whoever ends an installation holds its item, so what is returned stays true until the transaction ends. The caller
+    holds the places, or knows that nothing can be installed there.
+    """
+    hold_rows(Item, [*placed.values_list("item_id", flat=True), *coming])
+    return list(placed.select_related("asset", "item").order_by("pk"))
+
+
+def _open_installations(removals: Sequence[Removal], coming: Sequence[int] = ()) -> list[Installation]:
     """What has been installed at each asset since before the instant; nobody else changes it until we are done."""
     check_periods((removal.at, None) for removal in removals)
     keys = {removal.asset.pk for removal in removals}
     if len(keys) < len(removals):
         raise InvalidValue("Row 0, asset: one asset is named twice: remove what is there once.")
     hold_rows(Asset, keys)
-    rows = Installation.objects.filter(asset__in=keys, period__upper_inf=True).select_related("asset", "item")
-    there = {row.asset_id: row for row in rows}
+    placed = Installation.objects.filter(asset__in=keys, period__upper_inf=True)
+    there = {row.asset_id: row for row in hold_installed(placed, coming)}
     for removal in removals:
         found = there.get(removal.asset.pk)
         if found is None or found.period.lower >= removal.at:

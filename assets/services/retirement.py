@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from assets import signals
 from assets.exceptions import InvalidValue
@@ -17,7 +17,7 @@ from assets.services._checks import check_fields
 from assets.services._locks import hold_rows, lock_trees
 from assets.services._periods import check_periods, period
 from assets.services._rules import all_or_nothing, tell
-from assets.services.placement import end_installations
+from assets.services.placement import end_installations, hold_installed
 
 
 def retire_assets(*, assets: Sequence[Asset], at: datetime, reason: str = "retired", actor: Any = None) -> list[Asset]:
@@ -62,15 +62,14 @@ def retire_items(*, items: Sequence[Item], at: datetime, reason: str, actor: Any
     return list(items)
 
 
-def _remove(placed: object, at: datetime, reason: str) -> None:
-    rows = list(placed.select_related("asset", "item").order_by("pk"))  # type: ignore[attr-defined]
+def _remove(placed: QuerySet[Installation], at: datetime, reason: str) -> None:
+    rows = hold_installed(placed)
     for row in rows:
         if row.period.lower >= at:
             raise InvalidValue(
                 f"at: {at.isoformat()} is before {row.item} came to {row.asset.tag!r} at "
                 f"{row.period.lower.isoformat()}: choose a later time."
             )
-    hold_rows(Item, (row.item_id for row in rows))
     if rows:
         end_installations(rows, [(at, reason)] * len(rows))
 

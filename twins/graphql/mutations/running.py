@@ -14,8 +14,8 @@ from graphql import GraphQLError
 from assets.exceptions import (
     AlreadyExists,
     AlreadyOccupied,
-    ChangedMeanwhile,
     AssetsError,
+    ChangedMeanwhile,
     InvalidHierarchy,
     InvalidValue,
     NotAllowed,
