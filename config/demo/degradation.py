@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+Keys = npt.NDArray[np.int32]
 HOURS_PER_DAY = 24.0
 
 

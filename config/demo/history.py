@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from config.demo.degradation import Array, Mask
+from config.demo.degradation import Array, Keys, Mask
 from config.demo.plant import LAYOUT, PRODUCTS, TRAINS
 from config.demo.signals import Instruments
 from config.demo.simulation import Simulation
@@ -73,7 +73,7 @@ def _silence_loggers(there: Mask, rng: np.random.Generator) -> None:
                 there[start : start + int(rng.integers(2, 11)), wired] = False
 
 
-def readings_table(*, origin: datetime, days: Array, values: Array, there: Mask, sensors: Array) -> pa.Table:
+def readings_table(*, origin: datetime, days: Array, values: Array, there: Mask, sensors: Keys) -> pa.Table:
     """Rows (sensor, time, value, quality) of the readings that are there; `sensors` are the lake's keys, in order."""
     start = (origin - _EPOCH) // timedelta(microseconds=1)
     # The grid is a whole number of seconds; rounding takes out what binary fractions of a day leave behind.
@@ -81,7 +81,7 @@ def readings_table(*, origin: datetime, days: Array, values: Array, there: Mask,
     row, column = np.nonzero(there)
     return pa.table(
         {
-            "sensor": pa.array(np.asarray(sensors, dtype=np.int32)[column]),
+            "sensor": pa.array(sensors[column]),
             "time": pa.array(times[row]).cast(pa.timestamp("us", tz="UTC")),
             "value": pa.array(values[row, column]),
             "quality": pa.array(np.zeros(len(row), dtype=np.int32)),

@@ -68,7 +68,7 @@ class LivePlant:
     def learn_sensors(self) -> None:
         """Look up the sensors again, after one of them was taken away."""
         self._uuids = [str(sensor.uuid) if sensor else "" for sensor in plant_sensors(self.plant)]
-        self._here = np.asarray([bool(uuid) for uuid in self._uuids])
+        self._here = np.asarray([bool(uuid) for uuid in self._uuids], dtype=np.bool_)
 
     def second(self, epoch: int) -> Batch:
         """All readings of one second, given in seconds since 1970."""

@@ -72,7 +72,7 @@ def load_readings(*, plant: DemoPlant, simulation: Simulation, last: int | None 
 
     `last` stops after so many batches.
     """
-    keys = np.asarray(lake_keys(plant))
+    keys = np.asarray(lake_keys(plant), dtype=np.int32)
     values, there = measure_history(simulation, seed=plant.seed)
     there[:, keys == 0] = False
     days, count = history_days(), 0

@@ -40,7 +40,7 @@ class Sender(threading.Thread):
         self.acknowledged: list[int] = []
 
     def run(self) -> None:
-        with httpx.Client(timeout=5, headers={"Authorization": f"Bearer {self.token}"}) as client:
+        with httpx.Client(verify=False, timeout=5, headers={"Authorization": f"Bearer {self.token}"}) as client:
             batch = 0
             while not self.stopping.is_set():
                 self._send_until_acknowledged(client, batch)

@@ -48,6 +48,7 @@ def test_a_figure_is_one_line(figure: Figure, line: str) -> None:
     assert str(figure) == line
 
 
+@pytest.mark.full
 def test_a_benchmark_runs_on_an_empty_database_and_removes_it(tmp_path: Path, root: Path) -> None:
     """A copy of the project with one benchmark; its database is made beside the one of the tests."""
     project = tmp_path / "project"

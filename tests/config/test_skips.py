@@ -56,6 +56,7 @@ def test_a_full_run_fails_on_a_skip_that_is_not_listed(project: Path, root: Path
     assert "2 passed, 1 skipped" in said
 
 
+@pytest.mark.full
 def test_a_full_run_passes_with_a_listed_skip(project: Path, root: Path) -> None:
     (project / "tests" / "skips").write_text("tests/test_some.py::test_skips  # the machine is rare\n")
     status, said = _run(project, root, "--full")

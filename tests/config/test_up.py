@@ -32,7 +32,7 @@ def test_the_block_names_every_address(up: Any) -> None:
 
 
 def test_the_password_that_is_shown_opens_the_admin(up: Any) -> None:
-    with httpx.Client(base_url=up.url, follow_redirects=True) as browser:
+    with httpx.Client(verify=False, base_url=up.url, follow_redirects=True) as browser:
         browser.get("/admin/login/")
         form = {"username": "planner", "password": up.password(), "csrfmiddlewaretoken": browser.cookies["csrftoken"]}
         answer = browser.post("/admin/login/", data=form, headers={"Referer": f"{up.url}/admin/login/"})

@@ -25,6 +25,8 @@ from psycopg.conninfo import make_conninfo
 
 from tests.databases import drop_database
 
+pytestmark = pytest.mark.full
+
 ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "/plant/twins"
 REGISTER = """
@@ -195,7 +197,7 @@ def test_the_path_from_a_reading_to_a_subscriber_works_at_the_host_s_addresses(h
         address = f"ws://{server}{PREFIX}/graphql/"
         query = "subscription { readings { value sensor { name } } }"
         async with (
-            httpx.AsyncClient(base_url=f"http://{server}{PREFIX}", headers=headers) as http,
+            httpx.AsyncClient(verify=False, base_url=f"http://{server}{PREFIX}", headers=headers) as http,
             websockets.connect(address, subprotocols=[websockets.Subprotocol("graphql-transport-ws")]) as live,
         ):
             await live.send(json.dumps({"type": "connection_init", "payload": headers}))
@@ -217,7 +219,7 @@ def test_the_path_from_a_reading_to_a_subscriber_works_at_the_host_s_addresses(h
 
 def test_a_refused_body_changes_nothing_and_a_stranger_is_sent_to_the_host_s_login(host: Host, server: str) -> None:
     token = host.manage("create_token", "sender", "--scope", "ingest")
-    with httpx.Client(base_url=f"http://{server}{PREFIX}") as http:
+    with httpx.Client(verify=False, base_url=f"http://{server}{PREFIX}") as http:
         refused = http.post("/ingest", json=[{}], headers={"Authorization": f"Bearer {token}"})
         assert refused.status_code == 422
         assert http.post("/graphql/", json={"query": "{ __typename }"}).status_code == 401

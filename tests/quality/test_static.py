@@ -37,7 +37,6 @@ def test_every_file_is_formatted() -> None:
     _run("ruff", "format", "--check", ".")
 
 
-@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="numpy for newer Pythons describes its types otherwise")
 def test_types_hold() -> None:
     _run("mypy")
 

@@ -82,7 +82,7 @@ def fit_normaliser(values: Floats, settings: Floats, repeats: Floats) -> Normali
     borders = [_borders(column) for column in settings.T]
     places = _places(settings, borders)
     codes, count = np.unique(places, axis=0, return_counts=True)
-    codes = codes[count >= min(_SMALLEST * len(settings), count.max())]
+    codes = codes[count >= min(_SMALLEST * len(settings), int(count.max()))]
     distance = np.abs(places[:, None, :] - codes[None, :, :]).sum(axis=2)
     regime = np.argmin(distance, axis=1)
     fits = [_fit(values[regime == i], settings[regime == i]) for i in range(len(codes))]

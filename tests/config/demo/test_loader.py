@@ -82,6 +82,7 @@ def test_readings_sent_again_after_a_kill_are_there_once(plant: DemoPlant, simul
     assert (scan_readings(sensors=[keys[17]])["value"].to_numpy() == values[: 2 * CHUNK, 17][chosen]).all()
 
 
+@pytest.mark.full
 def test_a_load_killed_in_the_middle_goes_on_with_its_first_now() -> None:
     def kill(line: str) -> None:
         if "accepted" in line:

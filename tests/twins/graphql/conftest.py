@@ -5,7 +5,8 @@ Models are imported inside, because pytest reads this file before Django has its
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -101,17 +102,21 @@ class Make:
         FailureCode.objects.create(design=design, code="spalling")
         return design
 
-    def history(self, part: Asset, design: Any) -> None:
-        """An item installed nine days ago, an inspection `criticality` hours ago and a failure now."""
+    def histories(self, parts: list[Asset], design: Any) -> None:
+        """Of each: an item installed nine days ago, an inspection `criticality` hours ago and a failure now."""
         from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 
         from assets.models import Installation, Item, MaintenanceEvent
 
-        item = Item.objects.create(design=design, serial_number=f"SN-{part.tag}", build={"batch": "a"})
-        Installation.objects.create(asset=part, item=item, period=DateTimeTZRange(NOW - timedelta(days=9), None))
-        inspected = NOW - timedelta(hours=part.criticality)
-        MaintenanceEvent.objects.create(asset=part, kind="inspection", started_at=inspected)
-        MaintenanceEvent.objects.create(asset=part, kind="failure", mode="spalling", started_at=NOW)
+        wishes = [Item(design=design, serial_number=f"SN-{part.tag}", build={"batch": "a"}) for part in parts]
+        since = DateTimeTZRange(NOW - timedelta(days=9), None)
+        placed = zip(parts, Item.objects.bulk_create(wishes), strict=True)
+        Installation.objects.bulk_create(Installation(asset=part, item=item, period=since) for part, item in placed)
+        happened = [(part, "inspection", "", NOW - timedelta(hours=part.criticality)) for part in parts]
+        happened += [(part, "failure", "spalling", NOW) for part in parts]
+        MaintenanceEvent.objects.bulk_create(
+            MaintenanceEvent(asset=part, kind=kind, mode=mode, started_at=at) for part, kind, mode, at in happened
+        )
 
     def surround(self, assets: dict[str, Asset], design: Any) -> None:
         """Relations, keys of other systems, attributes with units, an item of the past, newest readings.
@@ -166,23 +171,54 @@ def make(db: None) -> Make:
 
 @pytest.fixture
 def plant(make: Make) -> dict[str, Asset]:
+    """A plant of the test's own, see `build`."""
+    return build(make)
+
+
+@pytest.fixture
+def standing_plant(_standing_plant: dict[str, Asset], db: None) -> dict[str, Asset]:
+    """The plant of `build`, built once for a module: each test goes back to it, and none commits."""
+    return {tag: copy(asset) for tag, asset in _standing_plant.items()}
+
+
+@pytest.fixture(scope="module")
+def _standing_plant(django_db_setup: None, django_db_blocker: Any) -> Iterator[dict[str, Asset]]:
+    from django.db import transaction
+
+    with django_db_blocker.unblock():
+        around = transaction.atomic()
+        around._from_testcase = True  # type: ignore[attr-defined]
+        with around:
+            yield build(Make())
+            transaction.set_rollback(True)
+
+
+def build(make: Make) -> dict[str, Asset]:
     """PLANT (system) > GT1, GT2 (products) > B1 to B3 (parts), each part with two sensors, an item and two events.
 
     B1 is at 80.5 and B2 at 70.5, which the products take over; B3 and PLANT have not been assessed. `surround` says
     what else there is about them.
     """
-    assets = {"PLANT": make.asset("PLANT", "system", name='Kraftwerk "Süd"\n')}
-    design = make.design()
+    from assets.models import Sensor
+    from assets.services import NewAsset, create_assets
+
+    rows = [NewAsset(tag="PLANT", level="system", name='Kraftwerk "Süd"\n')]
     for product in ("GT1", "GT2"):
-        assets[product] = make.asset(product, "product", assets["PLANT"])
-        for number in (1, 2, 3):
-            tag = f"{product}-B{number}"
-            assets[tag] = make.asset(tag, "part", assets[product], criticality=number)
-            make.sensor(assets[tag], "T1")
-            make.sensor(assets[tag], "T2")
-            make.history(assets[tag], design)
-            if number < 3:
-                make.estimate(assets[tag], 90.5 - 10 * number)
+        rows.append(NewAsset(tag=product, level="product", name=f"Asset {product}", parent="PLANT"))
+        rows += [
+            NewAsset(tag=tag, level="part", name=f"Asset {tag}", parent=product, criticality=number)
+            for number in (1, 2, 3)
+            if (tag := f"{product}-B{number}")
+        ]
+    assets, design = create_assets(rows=rows), make.design()
+    parts = [asset for asset in assets.values() if asset.level == "part"]
+    Sensor.objects.bulk_create(
+        Sensor(asset=part, name=name, quantity="temperature", unit="Cel") for part in parts for name in ("T1", "T2")
+    )
+    make.histories(parts, design)
+    for product in ("GT1", "GT2"):
+        for number in (1, 2):
+            make.estimate(assets[f"{product}-B{number}"], 90.5 - 10 * number)
         make.assessment(assets[product], 70.5, source="rollup", worst_asset=assets[f"{product}-B2"])
     make.surround(assets, design)
     return assets

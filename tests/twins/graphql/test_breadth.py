@@ -21,6 +21,11 @@ from twins.services.principals import Principal
 pytestmark = pytest.mark.parametrize("splice", [False, True], ids=["ordinary", "planned"])
 
 
+@pytest.fixture
+def plant(standing_plant: dict[str, Asset]) -> dict[str, Asset]:
+    return standing_plant
+
+
 def test_relations_are_seen_from_both_ends_and_at_their_time(ask: Any, plant: Any, splice: bool) -> None:
     shown = "nodes { kind direction since until note twin { tag parent { tag } } }"
     query = f"""{{

@@ -41,7 +41,7 @@ def token(live_server_asgi: str) -> str:
 @pytest.fixture
 def client(live_server_asgi: str, token: str) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {token}", "Accept-Encoding": "identity"}
-    with httpx.Client(base_url=live_server_asgi, headers=headers, timeout=30) as client:
+    with httpx.Client(verify=False, base_url=live_server_asgi, headers=headers, timeout=30) as client:
         yield client
 
 

@@ -26,7 +26,7 @@ def base(live_server_asgi: str) -> str:
 
 @pytest.fixture
 def anonymous(base: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=base, timeout=30) as client:
+    with httpx.Client(verify=False, base_url=base, timeout=30) as client:
         yield client
 
 

@@ -13,6 +13,12 @@ from twins.graphql.ids import Kind, global_id
 from twins.models import ApiToken
 from twins.services.principals import Principal
 
+
+@pytest.fixture
+def plant(standing_plant: dict[str, Asset]) -> dict[str, Asset]:
+    return standing_plant
+
+
 NESTED = """{ system(tag: "PLANT") { name level path health { score }
   products { totalCount nodes { tag health { score source worst { tag } }
     parts(first: 2) { totalCount pageInfo { hasNextPage endCursor } nodes {

@@ -27,6 +27,7 @@ def test_nothing_better_leaves_what_is_used(trials: int) -> None:
     assert tune(lambda trees: 1.0 if trees == DEFAULT else 1.0 - 0.001, DEFAULT, trials, 0) == DEFAULT
 
 
+@pytest.mark.full
 def test_a_tuned_training_is_no_worse_and_repeats(fleet) -> None:
     plain = train(fleet.lives, fleet.readings, horizon=30.0, seed=0)
     tuned = train(fleet.lives, fleet.readings, horizon=30.0, seed=0, trials=4)

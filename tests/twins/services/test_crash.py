@@ -114,6 +114,7 @@ def test_a_killed_acceptance_is_whole_or_nothing_and_its_repeat_is_once(run, sen
     assert_tidy_after_a_sweep(settings.TWINS["LAKE"])
 
 
+@pytest.mark.full
 def test_a_killed_compaction_changes_nothing_or_everything(run, sensor_keys, scanned, settings) -> None:
     producer = Producer(run, sensor_keys)
     kills = [*((name, 1) for name in SWAP), ("written", 2), ("renamed", 2), ("unlinked", 1)]
@@ -131,6 +132,7 @@ def test_a_killed_compaction_changes_nothing_or_everything(run, sensor_keys, sca
     assert_all_there(producer, scanned)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("operation", ["merge", "settle"])
 def test_a_killed_merge_of_a_day_changes_nothing_or_everything(run, sensor_keys, scanned, settings, operation) -> None:
     producer = Producer(run, sensor_keys)
