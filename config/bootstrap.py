@@ -31,6 +31,7 @@ TEST_SECTION = "# --- only what the tests need ---"
 _BEAT = 10.0
 """Seconds between two signs of life of an installation that says nothing itself."""
 _VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"  # packages are built for these two numbers
+_INSTALLER = re.compile(r"^pip==.*\n(?:    .*\n)*", re.MULTILINE)
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)\s*(;)?", re.MULTILINE)
 
 
@@ -207,8 +208,13 @@ class Environment:
     def _pip_install(self, section: str) -> None:
         total = len({name for name, _, _ in _PIN.findall(section)})
         _say(f"Installing up to {total} packages from {LOCK.name}; this happens once ...")
+        # The pip that comes with a Python takes twice as long as a new one.
+        for requirements in [*_INSTALLER.findall(section), section]:
+            self._pip_install_these(requirements, total)
+
+    def _pip_install_these(self, requirements: str, total: int) -> None:
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
-            file.write(section)
+            file.write(requirements)
             file.flush()
             command = [str(self.python), "-m", "pip", "install", "--no-deps", "--require-hashes", "--no-input"]
             # Most modules are never imported; those that are compile themselves, which halves the installation.
@@ -226,7 +232,7 @@ def has_packages(section: str) -> bool:
     """Whether the running Python has every package of a lock section, in a version that stands there."""
     wanted: dict[str, set[str]] = {}
     optional: dict[str, bool] = {}
-    for name, version, marker in _PIN.findall(section):
+    for name, version, marker in _PIN.findall(_INSTALLER.sub("", section)):
         wanted.setdefault(name, set()).add(version)
         optional[name] = bool(marker)  # only for some platforms: without `packaging` nobody can tell which
     for name, versions in wanted.items():

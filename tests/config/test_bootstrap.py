@@ -189,6 +189,7 @@ def test_an_environment_has_the_packages_only_in_a_locked_version() -> None:
     version = pytest.__version__
     assert has_packages(f"pytest=={version} \\\n    --hash=sha256:00\n")
     assert has_packages(f"pytest=={version} ; sys_platform == 'x'\nabsent==1.0 ; sys_platform == 'x'\n")
+    assert has_packages("pip==0.1 \\\n    --hash=sha256:00\n")  # it is there to install the others
     assert not has_packages("pytest==0.1\n")
     assert not has_packages("absent==1.0\n")
 

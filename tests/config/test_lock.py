@@ -43,6 +43,10 @@ def test_every_requirement_is_pinned_and_hashed() -> None:
         assert "--hash=sha256:" in block
 
 
+def test_what_installs_the_others_comes_first() -> None:
+    assert next(iter(_blocks(LOCK.read_text()))).name == "pip"
+
+
 def test_what_only_the_tests_need_is_behind_the_line() -> None:
     runtime, _, tests = LOCK.read_text().partition(TEST_SECTION)
     sections = [_blocks(part).keys() for part in (runtime, tests)]

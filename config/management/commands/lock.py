@@ -26,19 +26,21 @@ class Command(BaseCommand):
         parser.add_argument("--uv", default="uv", help="the uv to use")
 
     def handle(self, *args: Any, uv: str, **options: Any) -> None:
-        everything = _resolve(uv, "--all-extras")
+        everything = _resolve(uv, "--all-extras", "pyproject.toml")
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as pins:
             pins.write(everything)
             pins.flush()
-            runtime = _resolve(uv, "--extra=embedded", "--extra=demo", f"--constraint={pins.name}")
-        LOCK.write_text(_HEADER + runtime + TEST_SECTION + "\n" + _without(everything, runtime))
+            runtime = _resolve(uv, "--extra=embedded", "--extra=demo", f"--constraint={pins.name}", "pyproject.toml")
+        LOCK.write_text(
+            _HEADER + _resolve(uv, "-", asked="pip") + runtime + TEST_SECTION + "\n" + _without(everything, runtime)
+        )
 
 
-def _resolve(uv: str, *options: str) -> str:
-    """What pyproject.toml comes to, in the format of pip's requirement files."""
+def _resolve(uv: str, *options: str, asked: str = "") -> str:
+    """What pyproject.toml, or what is asked for, comes to, in the format of pip's requirement files."""
     command = [uv, "pip", "compile", "--universal", "--generate-hashes", "--no-header", "--no-annotate", "--quiet"]
     try:
-        done = subprocess.run([*command, *options, "pyproject.toml"], cwd=ROOT, capture_output=True, check=False)
+        done = subprocess.run([*command, *options], cwd=ROOT, input=asked.encode(), capture_output=True, check=False)
     except FileNotFoundError as error:
         raise CommandError(f"{uv} is missing: install it with `pip install uv`, or name it with --uv.") from error
     if done.returncode:
