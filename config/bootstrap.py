@@ -210,15 +210,16 @@ class Environment:
         _say(f"Installing up to {total} packages from {LOCK.name}; this happens once ...")
         # The pip that comes with a Python takes twice as long as a new one.
         for requirements in [*_INSTALLER.findall(section), section]:
-            self._pip_install_these(requirements, total)
+            self._pip_install_these(requirements, total, quiet=requirements != section)
 
-    def _pip_install_these(self, requirements: str, total: int) -> None:
+    def _pip_install_these(self, requirements: str, total: int, *, quiet: bool) -> None:
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
             file.write(requirements)
             file.flush()
             command = [str(self.python), "-m", "pip", "install", "--no-deps", "--require-hashes", "--no-input"]
             # Most modules are never imported; those that are compile themselves, which halves the installation.
             command += ["--no-compile", "--disable-pip-version-check", "--progress-bar=off", "-r", file.name]
+            command += ["--quiet"] if quiet else []
             status, tail = _follow(command, total, self.folder)
         if status:
             self._started.unlink()  # pip ended in order and took back what it had begun

@@ -307,7 +307,7 @@ def test_planners_who_work_at_once_leave_what_one_after_the_other_would(programs
         assert list(as_of(table, now).order_by("pk").values_list()) == list(table.objects.order_by("pk").values_list())
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(program=st.lists(STEP, min_size=5, max_size=30))
 def test_a_planner_is_refused_exactly_what_the_rules_refuse(db: None, program: list[Step]) -> None:
     with transaction.atomic():

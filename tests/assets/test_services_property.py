@@ -96,7 +96,7 @@ def _stored() -> dict[str, tuple[str | None, str, list[str], str]]:
     }
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(creates=CREATES, changes=CHANGES)
 def test_the_register_agrees_with_a_plain_tree(db: None, creates: tuple[Step, ...], changes: list[Step]) -> None:
     model = Model()
