@@ -15,6 +15,7 @@ from django.db import OperationalError, connection, transaction
 
 from twins.conf import settings
 from twins.exceptions import QueryTooSlow
+from twins.selectors.spent import statements_counted
 
 Given = ParamSpec("Given")
 Found = TypeVar("Found")
@@ -38,7 +39,8 @@ def bounded(read: Callable[Given, Found]) -> Callable[Given, Found]:
 def _translated(run: Callable[..., Found], read: Callable[Given, Found]) -> Callable[Given, Found]:
     def reading(*args: Given.args, **kwargs: Given.kwargs) -> Found:
         try:
-            return run(read, *args, **kwargs)
+            with statements_counted():
+                return run(read, *args, **kwargs)
         except OperationalError as error:
             if not isinstance(error.__cause__, psycopg.errors.QueryCanceled):
                 raise

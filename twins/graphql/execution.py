@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import orjson
@@ -21,6 +22,7 @@ from twins.graphql.documents import parsed
 from twins.graphql.schema import schema
 from twins.models.access import Scope
 from twins.selectors.documents import persisted_documents
+from twins.selectors.spent import counted
 from twins.services.principals import Principal
 
 
@@ -39,13 +41,28 @@ async def resolved(operation: Operation, principal: Principal) -> Operation:
 async def execute(
     operation: Operation, principal: Principal, allowed: Iterable[OperationType], request: Any = None
 ) -> tuple[ExecutionResult, bytes]:
-    """The result and its bytes, which hold `extensions.cost` when the operation asks for it.
+    """The result and its bytes, which hold `extensions.cost` when the operation asks for it: fields, statements of the
+    database, scans of the lake and milliseconds.
 
     Raises MalformedBody when the document holds no such operation, InvalidOperationTypeError for one not allowed.
     """
     context = Context(principal=principal, request=request, splice=True)
+    if operation.extensions.get("cost") is not True:
+        return _bounded(_judged(await _executed(operation, context, allowed), operation))
+    begun = time.perf_counter()
+    with counted() as spent:
+        result = _judged(await _executed(operation, context, allowed), operation)
+    if context.cost is not None:
+        actual = _fields(orjson.loads(orjson.dumps(result.data)))
+        took = round((time.perf_counter() - begun) * 1000, 1)
+        cost = {**context.cost, "actual": actual, **asdict(spent), "milliseconds": took}
+        result.extensions = {**(result.extensions or {}), "cost": cost}
+    return _bounded(result)
+
+
+async def _executed(operation: Operation, context: Context, allowed: Iterable[OperationType]) -> ExecutionResult:
     try:
-        result = await schema.execute(
+        return await schema.execute(
             operation.query,
             variable_values=operation.variables,
             operation_name=operation.name,
@@ -54,11 +71,6 @@ async def execute(
         )
     except CannotGetOperationTypeError:
         raise MalformedBody("The document holds no such operation, or several and no 'operationName'.") from None
-    result = _judged(result, operation)
-    if operation.extensions.get("cost") is True and context.cost is not None:
-        cost = {**context.cost, "actual": _fields(orjson.loads(orjson.dumps(result.data)))}
-        result.extensions = {**(result.extensions or {}), "cost": cost}
-    return _bounded(result)
 
 
 def _judged(result: ExecutionResult, operation: Operation) -> ExecutionResult:

@@ -46,7 +46,7 @@ from twins.models.access import Scope
 DEPTH, ALIASES, DIRECTIVES, ROOT_FIELDS, COST = 20, 100, 50, 20, 2_000_000
 SIZE_ARGUMENTS = ("first", "points")
 ROW_ARGUMENTS = ("rows", "input")
-SIZED_LISTS = ("nodes", "readings")
+SIZED_LISTS = ("nodes", "readings", "aggregates", "records")
 SHORT_LIST, INTROSPECTION_LIST = 10, 30
 COMPARISONS = 50_000
 """Steps that the comparison of repeated fields may take, each about 2 microseconds."""

@@ -17,7 +17,8 @@ from assets.selectors import failure_modes_of
 from twins.graphql.database import from_database
 from twins.selectors import twins as select
 from twins.selectors.changes import Change, health_change
-from twins.selectors.ledger import standing_warnings, track_records_of
+from twins.selectors.ledger import health_records, standing_warnings, track_records_of
+from twins.selectors.minutes import windows_by_sensor
 from twins.selectors.readings import latest_readings
 from twins.selectors.reliability import Reliability, reliability_below
 from twins.selectors.series import Series, series_of
@@ -170,6 +171,18 @@ class Loaders:
         return _by_arguments(
             lambda sensors, key: series_of(sensors, start=key[0], end=key[1], points=key[2]), lambda: Series([], 0, [])
         )
+
+    @cached_property
+    def aggregates(self) -> Loader:
+        """Windows of equal width by (lake key, (start, end, width)): one scan for all sensors of one window."""
+        return _by_arguments(
+            lambda sensors, key: windows_by_sensor(sensors, start=key[0], end=key[1], width=key[2]), list
+        )
+
+    @cached_property
+    def health_records(self) -> Loader:
+        """What was believed in a window by (asset, (start, end, how many)), the newest first."""
+        return _by_arguments(lambda assets, key: health_records(assets, start=key[0], end=key[1], limit=key[2]), list)
 
 
 MOST_RECKONED = 20

@@ -74,6 +74,24 @@ def standing_warnings(assets: Iterable[int]) -> dict[int, HealthWarning]:
     return {row.asset_id: row for row in rows}
 
 
+def health_records(
+    assets: Sequence[int], *, start: datetime, end: datetime | None, limit: int
+) -> dict[int, list[HealthRecord]]:
+    """The newest `limit` records of each asset in [start, end), the newest first; none where nothing was believed."""
+    rows = HealthRecord.objects.raw(_RECORDS, [list(assets), start, end, end, limit])
+    found: dict[int, list[HealthRecord]] = {}
+    for row in rows:
+        found.setdefault(row.asset_id, []).append(row)
+    return found
+
+
+_RECORDS = """
+SELECT record.* FROM unnest(%s::bigint[]) AS asked(asset) CROSS JOIN LATERAL (
+    SELECT * FROM twins_healthrecord WHERE asset_id = asked.asset AND at >= %s AND (%s::timestamptz IS NULL OR at < %s)
+    ORDER BY at DESC, id DESC LIMIT %s) record ORDER BY record.asset_id, record.at DESC, record.id DESC
+"""
+
+
 def health_before(assets: Iterable[int], *, at: datetime) -> dict[int, HealthRecord]:
     """What was believed of each asset at an instant: its newest record up to then; none where there is none."""
     rows = HealthRecord.objects.filter(asset__in=list(assets), at__lte=at).order_by("asset_id", "-at", "-id")

@@ -9,6 +9,7 @@ brought up to date: they come and go with their files.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -58,6 +59,32 @@ def windows_of(
         return lake.WINDOW_SCHEMA.empty_table()
     readings = retry(lambda: look(wanted, start, end).readings(start, end))
     return lake.windows_of_readings(readings, width=microseconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What the readings of one window come to; a row of WINDOW_SCHEMA without its sensor."""
+
+    start: datetime
+    count: int
+    min: float
+    max: float
+    mean: float
+    first: float
+    last: float
+    quality: int
+
+
+def windows_by_sensor(
+    sensors: Sequence[int], *, width: timedelta, start: datetime | None, end: datetime | None
+) -> dict[int, list[Window]]:
+    """The windows of each sensor, in order of time; sensors without readings are absent."""
+    table = windows_of(sensors=sensors, width=width, start=start, end=end)
+    found: dict[int, list[Window]] = {}
+    keys, begins, *rest = (lake.column(table, name).tolist() for name in lake.WINDOW_SCHEMA.names)
+    for key, at, *values in zip(keys, begins, *rest, strict=True):
+        found.setdefault(key, []).append(Window(lake.from_microseconds(at), *values))
+    return found
 
 
 def minutes_in(

@@ -20,6 +20,7 @@ from django.db import connection
 from twins import lake
 from twins.conf import settings
 from twins.exceptions import LakeError
+from twins.selectors.spent import scanned
 
 _ATTEMPTS = 5
 _MANY = 2_000
@@ -91,6 +92,7 @@ def look(sensors: list[int], start: datetime | None, end: datetime | None, *, ro
         else:
             cursor.execute(_FILES + _HOT, [*held, *window])
         rows = cursor.fetchall()
+    scanned()
     return View(
         sensors=sensors,
         files=[File(path, minutes) for path, minutes, *_ in rows if path],

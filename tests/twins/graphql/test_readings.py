@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from twins.selectors import hot
+from twins.selectors import minutes as minutes_module
 from twins.selectors import series as series_module
 from twins.services.compaction import compact_hot_tail
 from twins.services.ingestion import accept_readings
@@ -77,6 +78,50 @@ def test_series_of_all_sensors_are_one_scan_and_keep_their_peaks(make: Any, requ
     assert (a["ever"], c["ever"]) == ({"count": 100}, {"count": 0})
     assert len(scans) == 4
     assert all(len(given) == 3 for given in scans)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_aggregates_of_all_sensors_are_one_scan_and_leave_out_what_holds_nothing(
+    make: Any, request: Any, monkeypatch: Any
+) -> None:
+    ask = request.getfixturevalue("ask")
+    part = make.asset("P", "part")
+    sensors = [make.sensor(part, name) for name in ("a", "b", "c")]
+    _accept(make, sensors[:2], [4.0, 1.0, 2.5])
+    _accept(make, sensors[:2], [-7.0], shift=20)
+    scans = []
+    look = minutes_module.look
+    monkeypatch.setattr(minutes_module, "look", lambda *given, **how: scans.append(given[0]) or look(*given, **how))
+    query = """{ twin(tag: "P") { sensors { nodes {
+        aggregate(from: "2026-03-01T12:00:00Z", to: "2026-03-01T13:00:00Z", window: "PT10M") {
+            aggregates { start count min max mean first last quality } } } } } }"""
+    a, b, c = (each["aggregate"]["aggregates"] for each in ask(query)["twin"]["sensors"]["nodes"])
+    assert a == b == [
+        {
+            "start": "2026-03-01T12:00:00.000000Z", "count": 3, "min": 1.0, "max": 4.0, "mean": 2.5, "first": 4.0,
+            "last": 2.5, "quality": 0,
+        },
+        {
+            "start": "2026-03-01T12:20:00.000000Z", "count": 1, "min": -7.0, "max": -7.0, "mean": -7.0, "first": -7.0,
+            "last": -7.0, "quality": 0,
+        },
+    ]  # fmt: skip
+    assert c == []
+    assert [len(given) for given in scans] == [3]
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ('window: "PT1H"', "aggregate needs a window: either from (and to), or last."),
+        ('window: "PT0.5S", last: "PT1H"', "window is shorter than a second: ask for the readings"),
+        ('window: "PT1S", last: "PT1H"', "comes to more than 200 stretches: ask for longer ones, or for less."),
+        ('window: "PT1H", last: "PT1H", points: 1001', "points is 1001: ask for 1 to 1000."),
+    ],
+)
+def test_an_aggregate_that_cannot_be_is_refused_in_a_sentence(ask: Any, plant: Any, asked: str, sentence: str) -> None:
+    query = "{ twin(tag: %s) { sensors { nodes { aggregate(%s) { aggregates { count } } } } } }"
+    assert sentence in ask(query % ('"GT1-B1"', asked)).errors[0]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.utils import timezone
 
-from assets.models import AssetType, Design, Item, MaintenanceEvent
+from assets.models import Asset, AssetType, Design, Item, MaintenanceEvent
 from assets.services import NewAsset, NewInstallation, create_assets, create_items, install_items, record_events
 from twins.models import Assessment, HealthRecord, HealthWarning
 
 DAY = timedelta(days=1)
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -94,3 +95,29 @@ def test_it_is_asked_of_few_twins_at_once(ask: Any, seal: Any) -> None:
     answer = ask("""{ system(tag: "SITE") { parts(first: 25) { nodes { reliability { lives } } } } }""")
     assert "ask at most 20" in answer.errors[0]
     assert ask('{ system(tag: "SITE") { reliability { lives } } }')["system"]["reliability"] == [{"lives": 3}]
+
+
+def test_the_history_of_health_is_the_newest_of_a_window_in_order_of_time(ask: Any, plant: dict[str, Asset]) -> None:
+    for hour, score in enumerate((90.0, 60.0, 30.0, 80.0)):
+        HealthRecord.objects.create(
+            asset=plant["GT1-B1"], at=NOW - timedelta(hours=5 - hour), health=score, band="good", coverage=0.5,
+            source="model", drivers=[{"input": "T1", "points": score - 100}], probability=0.25, horizon_days=30,
+        )  # fmt: skip
+    HealthRecord.objects.create(
+        asset=plant["GT1-B2"], at=NOW - timedelta(hours=1), health=10, band="poor", coverage=1, source="ageing"
+    )
+    query = """{ product: twin(tag: "GT1") { children { nodes { tag health {
+        all: history(last: "P1D") { thinned records { score } }
+        some: history(last: "PT270M", points: 2) { thinned records {
+            at score band coverage source drivers { input points } probability horizonDays cameTrue } }
+        early: history(from: "2026-03-01T00:00:00Z", to: "2026-03-01T08:00:00Z") { records { score } } } } } } }"""
+    first, second, _ = ask(query)["product"]["children"]["nodes"]
+    assert first["health"]["all"] == {"thinned": False, "records": [{"score": each} for each in (90, 60, 30, 80)]}
+    assert [each["score"] for each in first["health"]["some"]["records"]] == [30, 80]
+    assert first["health"]["some"]["thinned"] is True
+    assert first["health"]["some"]["records"][0] == {
+        "at": "2026-03-01T09:00:00.000000Z", "score": 30, "band": "GOOD", "coverage": 0.5, "source": "MODEL",
+        "drivers": [{"input": "T1", "points": -70}], "probability": 0.25, "horizonDays": 30, "cameTrue": None,
+    }  # fmt: skip
+    assert first["health"]["early"] == {"records": [{"score": 90}]}
+    assert second["health"]["all"] == {"thinned": False, "records": [{"score": 10}]}

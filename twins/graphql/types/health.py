@@ -11,13 +11,16 @@ from assets.models import Asset
 from twins.graphql.context import Info
 from twins.graphql.planner import Column, Elements, Key, One, Same, sql
 from twins.graphql.scalars import finite
+from twins.graphql.types.window import From, Last, To, check_points, window_of
 from twins.models.health import Assessment, AssessmentSource
-from twins.models.ledger import HealthWarning
+from twins.models.ledger import HealthBand, HealthWarning
+from twins.models.ledger import HealthRecord as Record
 
 if TYPE_CHECKING:
     from twins.graphql.types.twin import Twin
 
 strawberry.enum(AssessmentSource, name="HealthSource", description="What a score came from.")
+strawberry.enum(HealthBand, name="HealthBand", description="How bad a score is.")
 
 
 @strawberry.type(description="How likely a failure is within a horizon.")
@@ -62,6 +65,44 @@ class HealthVoice:
     )
     health: float | None = strawberry.field(description="What it says alone.", metadata=sql(Key("health")))
     reason: str = strawberry.field(description="Why it weighs so much.", metadata=sql(Key("reason")))
+
+
+@strawberry.type(description="What was believed of a twin at one time.")
+class HealthRecord:
+    at: datetime = strawberry.field(
+        description="When it was assessed, UTC: the last time of an hour, or when the band changed."
+    )
+    score: float = strawberry.field(description="0 failed to 100 as new.")
+    band: HealthBand = strawberry.field(description="The band of the score.")
+    coverage: float = strawberry.field(description="Share of the inputs that were fresh and good, 0 to 1.")
+    source: AssessmentSource = strawberry.field(description="What the score came from.")
+    drivers: list[Driver] = strawberry.field(description="What lowered or raised it, in points.")
+    probability: float | None = strawberry.field(description="Of a failure within `horizonDays`.")
+    horizon_days: float | None = strawberry.field(description="The shortest horizon, in days.")
+    came_true: bool | None = strawberry.field(description="Whether it failed within; null: not known yet, or never.")
+
+    @classmethod
+    def of(cls, row: Record) -> Self:
+        return cls(
+            at=row.at,
+            score=row.health,
+            band=HealthBand(row.band),
+            coverage=row.coverage,
+            source=AssessmentSource(row.source),
+            drivers=[Driver(input=each["input"], points=_number(each.get("points"))) for each in row.drivers],
+            probability=finite(row.probability),
+            horizon_days=finite(row.horizon_days),
+            came_true=row.came_true,
+        )
+
+
+@strawberry.type(description="What was believed of a twin over time.")
+class HealthHistory:
+    records: list[HealthRecord] = strawberry.field(description="In order of time, oldest first, and the newest kept.")
+    thinned: bool = strawberry.field(description="Whether older ones of the window were left out to keep to `points`.")
+
+
+Records = Annotated[int, strawberry.argument(description="At most so many records, the newest, 1 to 1000.")]
 
 
 @strawberry.type(description="A probability of failure above its threshold, until it clears.")
@@ -116,6 +157,7 @@ class Health:
         description="When it was assessed, UTC.", metadata=sql(Column("assessed_at"))
     )
     worst_id: strawberry.Private[int | None]
+    asset_id: strawberry.Private[int]
 
     @classmethod
     def of(cls, row: Assessment) -> Self:
@@ -137,6 +179,7 @@ class Health:
             data_time=row.data_time,
             assessed_at=row.assessed_at,
             worst_id=row.worst_asset_id,
+            asset_id=row.asset_id,
         )
 
     @strawberry.field(
@@ -147,6 +190,17 @@ class Health:
         from twins.graphql.types.twin import load_twin
 
         return await load_twin(info, self.worst_id)
+
+    @strawberry.field(description="What was believed before, in a window: from and to, or last.")
+    async def history(
+        self, info: Info, from_: From = None, to: To = None, last: Last = None, points: Records = 200
+    ) -> HealthHistory:
+        start, end = window_of("history", from_, to, last, info.context.now)
+        check_points(points, 1)
+        rows = await info.context.loaders.health_records.load((self.asset_id, (start, end, points + 1)))
+        return HealthHistory(
+            records=[HealthRecord.of(row) for row in reversed(rows[:points])], thinned=len(rows) > points
+        )
 
 
 def _remaining_life(row: Assessment) -> RemainingLife | None:

@@ -17,11 +17,10 @@ from twins.graphql.scalars import finite
 from twins.graphql.types.choosing import sensor_choice
 from twins.graphql.types.connection import Listing
 from twins.graphql.types.register import Node, own_id, references
+from twins.graphql.types.window import From, Last, To, check_points, window_of
 from twins.graphql.types.words import SensorRole
-from twins.lake import EPOCH
 from twins.models import LatestReading
-
-MAX_POINTS = 1000
+from twins.selectors.minutes import Window
 
 
 @strawberry.type(description="What a sensor said at one instant.")
@@ -49,10 +48,36 @@ class Series:
     thinned: bool = strawberry.field(description="Whether readings were left out to keep within `points`: peaks stay.")
 
 
-From = Annotated[datetime | None, strawberry.argument(name="from", description="Start of the window, included.")]
-To = Annotated[datetime | None, strawberry.argument(description="End of the window, not included; default: open.")]
-Last = Annotated[timedelta | None, strawberry.argument(description="Instead of from and to: this long until now.")]
+@strawberry.type(description="What the readings of one stretch of time come to.")
+class Aggregate:
+    start: datetime = strawberry.field(description="Beginning of the stretch, UTC; stretches are counted from 1970.")
+    count: int = strawberry.field(description="How many readings it holds, at least 1.")
+    min: float | None = strawberry.field(description="The lowest value.")
+    max: float | None = strawberry.field(description="The highest value.")
+    mean: float | None = strawberry.field(description="The mean of the readings, each counted once.")
+    first: float | None = strawberry.field(description="The value of the first reading.")
+    last: float | None = strawberry.field(description="The value of the last reading.")
+    quality: int = strawberry.field(description="The worst OPC UA status code of its readings.")
+
+    @classmethod
+    def of(cls, row: Window) -> Self:
+        values = (finite(value) for value in (row.min, row.max, row.mean, row.first, row.last))
+        low, high, mean, first, last = values
+        return cls(
+            start=row.start, count=row.count, min=low, max=high, mean=mean, first=first, last=last, quality=row.quality
+        )
+
+
+@strawberry.type(description="The past of a sensor by stretches of equal length.")
+class Aggregates:
+    aggregates: list[Aggregate] = strawberry.field(
+        description="In order of time, oldest first; a stretch without readings is left out."
+    )
+
+
 Points = Annotated[int, strawberry.argument(description="At most so many readings, 2 to 1000.")]
+Stretches = Annotated[int, strawberry.argument(description="What it has room for, 1 to 1000: more are refused.")]
+Every = Annotated[timedelta, strawberry.argument(description="Length of a stretch, at least a second: PT1H.")]
 
 
 @strawberry.type(description="A measured or derived quantity of a twin.")
@@ -108,26 +133,31 @@ class Sensor(Node):
     async def series(
         self, info: Info, from_: From = None, to: To = None, last: Last = None, points: Points = 200
     ) -> Series:
-        start, end = _window(from_, to, last, info.context.now)
-        if not 2 <= points <= MAX_POINTS:
-            raise GraphQLError(f"points is {points}: ask for 2 to {MAX_POINTS}.")
+        start, end = window_of("series", from_, to, last, info.context.now)
+        check_points(points, 2)
         rows, count, _ = await info.context.loaders.series.load((self.pk, (start, end, points)))
         readings = [Reading(time=time, value=finite(value), quality=quality) for time, value, quality in rows]
         return Series(readings=readings, count=count, thinned=count > len(readings))
 
-
-def _window(
-    start: datetime | None, end: datetime | None, last: timedelta | None, now: datetime
-) -> tuple[datetime, datetime | None]:
-    if (start is None) == (last is None) or (last is not None and end is not None):
-        raise GraphQLError("series needs a window: either from (and to), or last.")
-    if last is not None:
-        # Before the first reading that can be accepted there is nothing to find, and dates come to their end.
-        return max(EPOCH, now - min(last, now - EPOCH)), None
-    assert start is not None
-    if end is not None and end < start:
-        raise GraphQLError("series ends before it starts: exchange from and to.")
-    return start, end
+    @strawberry.field(description="Means, extremes and counts of a window by stretches: from and to, or last.")
+    async def aggregate(
+        self,
+        info: Info,
+        *,
+        window: Every,
+        from_: From = None,
+        to: To = None,
+        last: Last = None,
+        points: Stretches = 200,
+    ) -> Aggregates:
+        start, end = window_of("aggregate", from_, to, last, info.context.now)
+        check_points(points, 1)
+        if window < timedelta(seconds=1):
+            raise GraphQLError("window is shorter than a second: ask for the readings themselves, by series.")
+        if ((end or info.context.now) - start) // window > points:
+            raise GraphQLError(f"aggregate comes to more than {points} stretches: ask for longer ones, or for less.")
+        rows = await info.context.loaders.aggregates.load((self.pk, (start, end, window)))
+        return Aggregates(aggregates=[Aggregate.of(row) for row in rows])
 
 
 SENSORS = Listing(Order.NAME, Sensor.of)
