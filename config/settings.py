@@ -126,8 +126,9 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_TIME_LIMIT = 900
-# Kilobytes: what a large merge needed is given back together with its process, which is replaced after its task.
-CELERY_WORKER_MAX_MEMORY_PER_CHILD = 400_000
+# Kilobytes that a process of the worker may ever have had before it is replaced after its task. A full round of
+# compaction stays below; each replacement costs seconds, until models and compiled code are loaded again.
+CELERY_WORKER_MAX_MEMORY_PER_CHILD = 1_000_000
 # A message of a killed worker comes back within 15 s, and never while the longest task may still run.
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 1200,

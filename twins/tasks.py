@@ -8,8 +8,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextlib import suppress
+from importlib import import_module
 
 from celery import Task, shared_task
+from celery.signals import worker_init
 from django.utils import timezone
 
 from twins import events
@@ -22,6 +25,14 @@ HINT_INTERVAL = 1.0
 
 ROUNDS = 20
 """Of assessments in one run, each of the newest state: many thousand parts need not wait for the clock in between."""
+
+
+@worker_init.connect
+def load_for_all(**_: object) -> None:
+    """What a process of the worker needs some seconds to load is loaded once, before it is forked, and shared."""
+    for module in ("numba", "xgboost"):
+        with suppress(Exception):  # whoever needs it says what is missing
+            import_module(module)
 
 
 @shared_task(name="twins.compact_hot_tail", ignore_result=True)

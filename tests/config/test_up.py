@@ -100,6 +100,7 @@ def test_arguments_that_cannot_work_are_refused_by_a_sentence(
     assert not refused.data.exists()
 
 
+@pytest.mark.full
 def test_every_child_that_is_killed_comes_back_and_that_is_said(up: Any) -> None:
     before = {name: up.pid(name) for name in CHILDREN}
     for pid in before.values():
@@ -127,6 +128,7 @@ def test_sigterm_ends_everything_within_ten_seconds_and_a_later_start_shows_no_p
     assert again.processes() == []
 
 
+@pytest.mark.full
 def test_a_signal_while_starting_leaves_nothing(start_up: Callable[..., Any]) -> None:
     early = start_up()
     early.until((early.data / "run" / "postgres.pid").exists)

@@ -13,6 +13,8 @@ import pytest
 from celery import current_app
 from django.test import Client
 
+from twins.http import health
+
 pytestmark = pytest.mark.django_db
 
 
@@ -32,6 +34,12 @@ def worker() -> Iterator[None]:
     process.wait()
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not there is not waited for as long as in service."""
+    monkeypatch.setattr(health, "_PATIENCE", 0.2)
+
+
 def _lines(client: Client) -> tuple[int, dict[str, str]]:
     answer = client.get("/healthz")
     return answer.status_code, dict(line.split(": ", 1) for line in answer.content.decode().splitlines())
@@ -44,11 +52,13 @@ def test_every_part_that_works_says_ok(client: Client, worker: None) -> None:
     assert _lines(client) == (200, {"database": "ok", "redis": "ok", "worker": "ok", "lake": "ok"})
 
 
-def test_a_missing_worker_is_503(client: Client) -> None:
+def test_a_missing_worker_is_503(client: Client, impatient: None) -> None:
     assert _lines(client) == (503, {"database": "ok", "redis": "ok", "worker": "no worker answers", "lake": "ok"})
 
 
-def test_an_unreachable_redis_is_named_by_its_kind_and_not_its_address(client: Client, settings: Any) -> None:
+def test_an_unreachable_redis_is_named_by_its_kind_and_not_its_address(
+    client: Client, settings: Any, impatient: None
+) -> None:
     settings.TWINS = {**settings.TWINS, "REDIS_URL": "redis://:secret@127.0.0.1:1/0"}
     status, lines = _lines(client)
     assert (status, lines["redis"]) == (503, "fails (ConnectionError)")
@@ -68,13 +78,13 @@ def test_an_unreachable_queue_is_answered_within_seconds(client: Client) -> None
     assert time.monotonic() - start < 5
 
 
-def test_a_lake_that_cannot_be_written_is_503(client: Client, settings: Any, tmp_path: Path) -> None:
+def test_a_lake_that_cannot_be_written_is_503(client: Client, settings: Any, tmp_path: Path, impatient: None) -> None:
     (tmp_path / "file").touch()
     settings.TWINS = {**settings.TWINS, "LAKE": tmp_path / "file" / "lake"}
     status, lines = _lines(client)
     assert (status, lines["lake"]) == (503, "the directory cannot be written")
 
 
-def test_nothing_but_reading_is_allowed_and_nothing_is_cached(client: Client) -> None:
+def test_nothing_but_reading_is_allowed_and_nothing_is_cached(client: Client, impatient: None) -> None:
     assert client.post("/healthz").status_code == 405
     assert "no-store" in client.get("/healthz").headers["Cache-Control"]
