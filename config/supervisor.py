@@ -301,7 +301,8 @@ def services(data: Path, *, host: str, port: int) -> list[Child]:
     web += ["--lifespan=off", "--no-access-log", "--no-server-header", "--timeout-graceful-shutdown=2"]
     web.append(f"--ws-max-size={2**20}")  # a message is read whole before anybody looks at it
     celery = [*python, "celery", "-A", "config.celery"]
-    worker = [*celery, "worker", "--concurrency=2", "--loglevel=INFO", "--without-gossip", "--without-mingle"]
+    # Two pieces of long work, such as merging days and learning, leave one process for what is wanted at once.
+    worker = [*celery, "worker", "--concurrency=3", "--loglevel=INFO", "--without-gossip", "--without-mingle"]
     # A clock of its own: inside the worker nobody would notice its death. Its file is for what runs once a day; Celery
     # makes it anew when a kill broke it.
     beat = [*celery, "beat", f"--schedule={data / 'beat'}", "--pidfile=", "--loglevel=WARNING"]
