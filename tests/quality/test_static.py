@@ -37,7 +37,9 @@ def test_every_file_is_formatted() -> None:
     _run("ruff", "format", "--check", ".")
 
 
+@pytest.mark.full
 def test_types_hold() -> None:
+    # Half a minute where mypy has not yet looked at the packages.
     _run("mypy")
 
 
