@@ -63,6 +63,7 @@ def test_a_full_run_passes_with_a_listed_skip(project: Path, root: Path) -> None
     assert status == 0, said
 
 
+@pytest.mark.full
 def test_settings_that_would_be_read_before_the_engines_run_are_refused(project: Path, root: Path) -> None:
     hidden = ("DATABASE_URL", "REDIS_URL")
     environment = {key: value for key, value in os.environ.items() if key not in hidden} | {"PYTHONPATH": str(root)}

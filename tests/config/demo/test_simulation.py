@@ -78,6 +78,7 @@ def test_every_failure_ends_an_installation_and_takes_its_downtime(simulation: S
             assert happening.mode in (*family.modes, "")
 
 
+@pytest.mark.full
 def test_the_same_seed_tells_the_same_story_and_another_seed_another() -> None:
     stories = []
     for seed in (5, 5, 6):
@@ -105,6 +106,7 @@ def test_items_of_the_bad_cutter_bear_less_by_their_record() -> None:
     assert max(bad) < min(good)
 
 
+@pytest.mark.full
 def test_bearings_of_the_bad_cutter_fail_more_often(simulation: Simulation) -> None:
     other = Simulation(12)
     other.run(until=0.0)

@@ -45,6 +45,7 @@ def _lines(client: Client) -> tuple[int, dict[str, str]]:
     return answer.status_code, dict(line.split(": ", 1) for line in answer.content.decode().splitlines())
 
 
+@pytest.mark.full
 def test_every_part_that_works_says_ok(client: Client, worker: None) -> None:
     end = time.monotonic() + 30
     while _lines(client)[0] != 200 and time.monotonic() < end:  # a worker answers a moment after it has started

@@ -36,6 +36,7 @@ def test_what_names_single_items_is_left_out(fleet) -> None:
     assert find_context(lives, frozenset(["build cutter"])).names == []
 
 
+@pytest.mark.full
 def test_a_build_attribute_that_decides_is_used_and_named(fleets) -> None:
     """Inputs say nothing; half of the items, cut with C7, live half as long."""
     fleet = fleets(failed=40, running=0, informative=False, seed=6)

@@ -156,6 +156,7 @@ def test_the_planted_attribute_is_found_with_its_interval_and_nothing_else(plant
     assert f"% shorter ({best.failures} of 40 failed, of the others {best.other_failures} of 120; interval" in sentence
 
 
+@pytest.mark.full
 def test_attributes_that_do_not_matter_are_seldom_called_so() -> None:
     rng = np.random.default_rng(5)
     wrong = 0
