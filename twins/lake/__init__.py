@@ -8,6 +8,7 @@ clock.
 """
 
 from twins.lake.body import decode_body, encode_body, read_landing, write_landing
+from twins.lake.extremes import WIDTHS, Extremes, Held, Points, extremes_in, extremes_of
 from twins.lake.footers import footer_of
 from twins.lake.intake import (
     MAX_REJECTS,
@@ -32,7 +33,7 @@ from twins.lake.layout import (
     temporary_path,
 )
 from twins.lake.memory import give_back
-from twins.lake.merge import merge, newest, split_by_day, split_by_rows
+from twins.lake.merge import merge, newest, split_by_day, split_by_rows, split_by_sensor
 from twins.lake.rollup import (
     CHART_SCHEMA,
     MINUTE,
@@ -49,7 +50,16 @@ from twins.lake.rollup import (
     write_minutes,
 )
 from twins.lake.scan import read_files, select
-from twins.lake.schema import BODY_SCHEMA, EPOCH, READING_SCHEMA, column, from_microseconds, microseconds, stamp_batch
+from twins.lake.schema import (
+    BODY_SCHEMA,
+    DAY,
+    EPOCH,
+    READING_SCHEMA,
+    column,
+    from_microseconds,
+    microseconds,
+    stamp_batch,
+)
 from twins.lake.store import (
     Location,
     files_of_manifest,
@@ -67,6 +77,7 @@ from twins.lake.writer import SETTLED, FileFacts, split_by_content, write_file
 __all__ = [
     "BODY_SCHEMA",
     "CHART_SCHEMA",
+    "DAY",
     "EPOCH",
     "MANIFEST",
     "MAX_REJECTS",
@@ -75,11 +86,15 @@ __all__ = [
     "RAW",
     "READING_SCHEMA",
     "SETTLED",
+    "WIDTHS",
     "WINDOWED_SCHEMA",
     "WINDOW_SCHEMA",
+    "Extremes",
     "FileFacts",
+    "Held",
     "Limits",
     "Location",
+    "Points",
     "Reject",
     "column",
     "conform",
@@ -87,6 +102,8 @@ __all__ = [
     "day_of_path",
     "decode_body",
     "encode_body",
+    "extremes_in",
+    "extremes_of",
     "files_of_manifest",
     "find_rejects",
     "footer_of",
@@ -120,6 +137,7 @@ __all__ = [
     "split_by_content",
     "split_by_day",
     "split_by_rows",
+    "split_by_sensor",
     "stamp_batch",
     "temporary_path",
     "windows_of_minutes",

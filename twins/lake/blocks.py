@@ -6,22 +6,18 @@ decoded, up to a bound in bytes.
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from twins.lake.footers import Footer
+from twins.lake.kept import Kept
 from twins.lake.store import Bucket, Location, open_store
 
 KEPT_BYTES = 48 << 20
 
-_Key = tuple[str, str, tuple[str, ...], int]
-_kept: OrderedDict[_Key, pa.Table] = OrderedDict()
-_bytes = 0
-_lock = threading.Lock()
+_kept: Kept[tuple[str, str, tuple[str, ...], int], pa.Table] = Kept(KEPT_BYTES, pa.Table.get_total_buffer_size)
 
 
 def decode(location: Location, path: str, footer: Footer, groups: Sequence[int], *, columns: Sequence[str]) -> pa.Table:
@@ -39,10 +35,7 @@ def decode_kept(
 ) -> pa.Table:
     """The same, from memory where it was decoded before."""
     keys = [(str(location), path, tuple(columns), group) for group in groups]
-    with _lock:
-        found = {key: _kept[key] for key in keys if key in _kept}
-        for key in found:
-            _kept.move_to_end(key)
+    found = _kept.get(keys)
     missing = [key for key in keys if key not in found]
     if missing:
         table = decode(location, path, footer, [key[3] for key in missing], columns=columns)
@@ -51,16 +44,5 @@ def decode_kept(
             rows = int(footer.groups[key[3] + 1] - footer.groups[key[3]])
             found[key] = table.slice(at, rows).combine_chunks()
             at += rows
-        _keep({key: found[key] for key in missing})
+        _kept.put({key: found[key] for key in missing})
     return pa.concat_tables([found[key] for key in keys])
-
-
-def _keep(blocks: dict[_Key, pa.Table]) -> None:
-    global _bytes  # noqa: PLW0603
-    with _lock:
-        for key, block in blocks.items():
-            if key not in _kept:
-                _kept[key] = block
-                _bytes += block.get_total_buffer_size()
-        while _bytes > KEPT_BYTES and _kept:
-            _bytes -= _kept.popitem(last=False)[1].get_total_buffer_size()

@@ -8,14 +8,13 @@ them without comparing.
 from __future__ import annotations
 
 import base64
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from twins.lake.kept import Kept
 from twins.lake.store import Location, open_store
 
 DIRECTORY = b"twins.sensors"
@@ -37,6 +36,11 @@ class Footer:
     first: np.ndarray
     last: np.ndarray
 
+    def rows_of(self, sensors: np.ndarray) -> np.ndarray:
+        """How many rows the file holds of each of some sensors."""
+        at = np.searchsorted(self.sensors[:-1], sensors)
+        return np.where(self.sensors[at] == sensors, self.starts[at + 1] - self.starts[at], 0)
+
 
 def directory_of(sensor: np.ndarray) -> bytes:
     """The directory of a sorted sensor column, for a file's metadata: ids and numbers of readings, compressed."""
@@ -46,26 +50,16 @@ def directory_of(sensor: np.ndarray) -> bytes:
     return base64.b64encode(pa.compress(pairs.tobytes(), codec="zstd", asbytes=True)) + b":%d" % len(ids)
 
 
-_kept: OrderedDict[tuple[str, str], Footer] = OrderedDict()
-_groups = 0
-_lock = threading.Lock()
+_kept: Kept[tuple[str, str], Footer] = Kept(_KEPT, lambda footer: len(footer.groups))
 
 
 def footer_of(location: Location, path: str) -> Footer:
     """The footer of a published file; raises FileNotFoundError."""
-    global _groups  # noqa: PLW0603
     key = (str(location), path)
-    with _lock:
-        if (known := _kept.get(key)) is not None:
-            _kept.move_to_end(key)
-            return known
+    if (known := _kept.get([key]).get(key)) is not None:
+        return known
     footer = _read(location, path)
-    with _lock:
-        if key not in _kept:
-            _kept[key] = footer
-            _groups += len(footer.groups)
-        while len(_kept) > 1 and _groups > _KEPT:
-            _groups -= len(_kept.popitem(last=False)[1].groups)
+    _kept.put({key: footer})
     return footer
 
 

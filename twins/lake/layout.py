@@ -57,4 +57,4 @@ def published_path(path: str) -> str:
 
 def day_of_path(path: str) -> date:
     """The UTC day of a file with readings."""
-    return date.fromisoformat(PurePosixPath(path).parent.name.removeprefix("day="))
+    return date.fromisoformat(path.rsplit("/", 2)[-2].removeprefix("day="))

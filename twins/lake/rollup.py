@@ -72,8 +72,8 @@ def roll_up(readings: pa.Table) -> pa.Table:
     ends = np.append(starts[1:], len(sensor))
     low, high = np.minimum.reduceat(value, starts), np.maximum.reduceat(value, starts)
     counts = ends - starts
-    at_low = _first_where(value == np.repeat(low, counts), starts)
-    at_high = _first_where(value == np.repeat(high, counts), starts)
+    at_low = first_where(value == np.repeat(low, counts), starts)
+    at_high = first_where(value == np.repeat(high, counts), starts)
     begin = minute[starts] * MINUTE
     # Seen as unsigned, a status code is the larger the worse it is.
     worst = np.maximum.reduceat(quality.view(np.uint32), starts).view(np.int32)
@@ -87,7 +87,7 @@ def roll_up(readings: pa.Table) -> pa.Table:
     )  # fmt: skip
 
 
-def _first_where(mask: np.ndarray, starts: np.ndarray) -> np.ndarray:
+def first_where(mask: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """The first row of each stretch for which the mask holds; it holds for one at least."""
     rows = np.flatnonzero(mask)
     return rows[np.searchsorted(rows, starts)]

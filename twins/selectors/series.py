@@ -1,28 +1,35 @@
 """The past of many sensors in one scan, thinned to what a chart can show without losing its peaks.
 
-A long past is thinned from minutes, which mostly come out of roll-ups: of each minute its lowest and its highest
-reading are candidates. Which way a sensor goes follows from its readings alone, so the answer does not depend on what
-has been compacted.
+A long past is thinned from minutes, which mostly come out of roll-ups: of each minute, or of each window of as many
+minutes as still leave some times the points that are asked for, its lowest and its highest reading are candidates.
+Which way a sensor goes and how wide its windows are follows from its readings alone, so the answer does not depend on
+what has been compacted.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from django.db import connection
 from tsdownsample import MinMaxLTTBDownsampler
 
-from assets.models import Sensor
 from twins import lake
+from twins.conf import settings
 from twins.lake.schema import column
+from twins.selectors.arrays import integers
+from twins.selectors.days import Days, days_apart
 from twins.selectors.minutes import floor_minute, minutes_in
 from twins.selectors.view import View, look, retry
 
 MISSED = 2.5
 """Expected intervals without a reading that are a gap."""
+_WINDOWS = 2
+"""Windows for each point that a chart is thinned from, at least, as far as there are minutes."""
 
 Point = tuple[datetime, float, int]
 """Time in UTC, value, quality."""
@@ -47,9 +54,17 @@ def series_of(
     wanted = sorted(set(sensors))
     if not wanted or (start is not None and end is not None and start >= end):
         return {}
-    expected = Sensor.objects.filter(pk__in=wanted, expected_interval__isnull=False)
-    intervals = {pk: interval for pk, interval in expected.values_list("pk", "expected_interval") if interval}
+    intervals = _intervals(wanted)
     return retry(lambda: _series(wanted, start, end, points, intervals))
+
+
+def _intervals(sensors: list[int]) -> dict[int, float]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, expected_interval FROM twins_assets_sensor WHERE id = ANY(%s::int[]) AND expected_interval > 0",
+            [integers(sensors)],
+        )
+        return dict(cursor.fetchall())
 
 
 def _series(
@@ -59,7 +74,7 @@ def _series(
     long = _long(view, start, end, points)
     few = [sensor for sensor in sensors if sensor not in long]
     readings = view.readings(start, end, few) if few else lake.READING_SCHEMA.empty_table()
-    parts = {sensor: _Candidates.of_readings(rows) for sensor, rows in _by_sensor(readings)} | long
+    parts = {sensor: _Candidates.of_readings(rows) for sensor, rows in lake.split_by_sensor(readings)} | long
     return {sensor: parts[sensor].thinned(points, intervals.get(sensor)) for sensor in sorted(parts)}
 
 
@@ -67,75 +82,77 @@ def _long(view: View, start: datetime | None, end: datetime | None, points: int)
     """Those sensors that have more readings than points and more than half as many minutes, by their minutes."""
     if start is not None and end is not None and (end - start) < timedelta(minutes=points // 2 - 1):
         return {}
-    minutes = _by_sensor(minutes_in(view, start, end, lake.CHART_SCHEMA))
-    return {
-        sensor: _Candidates.of_minutes(rows)
-        for sensor, rows in minutes
-        if 2 * rows.num_rows > points and int(column(rows, "count").sum()) > points
-    }
+    days = days_apart(view, start, end)
+    loose = dict(lake.split_by_sensor(minutes_in(days.rest, start, end, lake.CHART_SCHEMA)))
+    widths = {}
+    minutes_of = Counter({sensor: rows.num_rows for sensor, rows in loose.items()})
+    for one in days.rolled:
+        minutes_of[one.sensor] += one.minutes
+    for sensor, minutes in minutes_of.items():
+        if 2 * minutes > points:
+            widths[sensor] = max((width for width in lake.WIDTHS if minutes >= _WINDOWS * points * width), default=1)
+    parts = _extremes(days, widths)
+    for sensor, width in widths.items():
+        if sensor in loose:
+            parts[sensor] += lake.extremes_of(loose[sensor], width=width, runs=[loose[sensor].num_rows])
+    whole = {sensor: _Candidates.of_extremes(some) for sensor, some in parts.items()}
+    return {sensor: candidates for sensor, candidates in whole.items() if candidates.total > points}
+
+
+def _extremes(days: Days, widths: dict[int, int]) -> dict[int, list[lake.Extremes]]:
+    """What the roll-ups say of each sensor in windows of its width."""
+    parts: dict[int, list[lake.Extremes]] = {sensor: [] for sensor in widths}
+    for width in set(widths.values()):
+        held = (one for one in days.rolled if widths.get(one.sensor) == width)
+        for one, extremes in lake.extremes_in(settings().LAKE, held, width=width):
+            parts[one.sensor].append(extremes)
+    return parts
 
 
 class _Candidates(NamedTuple):
     """Readings that may be drawn, in order of time, and the runs of readings that gaps are found between."""
 
-    time: np.ndarray
-    value: np.ndarray
-    quality: np.ndarray
+    points: lake.Points
     total: int
-    first: np.ndarray
-    last: np.ndarray
+    runs: list[tuple[np.ndarray, np.ndarray]]
 
     @classmethod
     def of_readings(cls, rows: pa.Table) -> _Candidates:
-        time, value, quality = (column(rows, name) for name in ("time", "value", "quality"))
-        return cls(time, value, quality, len(time), time, time)
+        points = lake.Points(*(column(rows, name) for name in lake.Points._fields))
+        return cls(points, len(points.time), [(points.time, points.time)])
 
     @classmethod
-    def of_minutes(cls, rows: pa.Table) -> _Candidates:
-        begin = column(rows, "minute")
-        times = [begin + column(rows, name) for name in ("min_at", "max_at", "first_at", "last_at")]
-        low_first = times[0] <= times[1]
-        pairs = [(times[0], times[1]), *((column(rows, f"min{n}"), column(rows, f"max{n}")) for n in ("", "_quality"))]
-        columns = [_in_turns(low_first, low, high) for low, high in pairs]
-        # A minute with one reading has one candidate.
-        apart = np.append(True, columns[0][1:] != columns[0][:-1])
-        time, value, quality = columns if apart.all() else [values[apart] for values in columns]
-        return cls(time, value, quality, int(column(rows, "count").sum()), times[2], times[3])
+    def of_extremes(cls, parts: list[lake.Extremes]) -> _Candidates:
+        points = lake.Points(*map(np.concatenate, zip(*(one.points for one in parts), strict=True)))
+        if (points.time[1:] < points.time[:-1]).any():
+            # Days that had to be put together lie between others.
+            order = np.argsort(points.time, kind="stable")
+            points = lake.Points(*(values[order] for values in points))
+        return cls(points, sum(one.total for one in parts), [(one.first, one.last) for one in parts])
 
     def thinned(self, points: int, interval: float | None) -> Series:
-        kept = _thin(self.time, self.value, points)
-        times = [lake.from_microseconds(time) for time in self.time[kept].tolist()]
-        rows = zip(times, self.value[kept].tolist(), self.quality[kept].tolist(), strict=True)
+        kept = _thin(self.points, points)
+        time, value, quality = (values[kept] for values in self.points)
+        rows = zip(_instants(time), value.tolist(), quality.tolist(), strict=True)
         return Series(list(rows), self.total, self._gaps(points, interval))
 
     def _gaps(self, points: int, interval: float | None) -> list[tuple[datetime, datetime]]:
         if interval is None:
             return []
-        width = self.first[1:] - self.last[:-1]
+        first, last = (np.sort(np.concatenate(side)) for side in zip(*self.runs, strict=True))
+        width = first[1:] - last[:-1]
         found = np.flatnonzero(width > MISSED * interval * 1_000_000)
         found = np.sort(found[np.argsort(-width[found], kind="stable")[:points]])
-        return [
-            (lake.from_microseconds(int(self.last[i])), lake.from_microseconds(int(self.first[i + 1]))) for i in found
-        ]
+        return list(zip(_instants(last[found]), _instants(first[found + 1]), strict=True))
 
 
-def _in_turns(low_first: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Both of each minute, the earlier one first."""
-    both = np.empty(2 * len(low), low.dtype)
-    both[0::2] = np.where(low_first, low, high)
-    both[1::2] = np.where(low_first, high, low)
-    return both
+def _instants(times: np.ndarray) -> list[datetime]:
+    return [lake.EPOCH + since for since in times.astype("timedelta64[us]").tolist()]
 
 
-def _by_sensor(rows: pa.Table) -> list[tuple[int, pa.Table]]:
-    keys = column(rows, "sensor")
-    ends = np.flatnonzero(np.append(keys[1:] != keys[:-1], True)) + 1 if len(keys) else np.empty(0, int)
-    starts = np.append(0, ends[:-1])
-    return [(int(keys[a]), rows.slice(a, b - a)) for a, b in zip(starts, ends, strict=False)]
-
-
-def _thin(time: np.ndarray, value: np.ndarray, points: int) -> np.ndarray:
+def _thin(candidates: lake.Points, points: int) -> np.ndarray:
     """Indices, in order, of at most `points` candidates chosen by MinMaxLTTB, the lowest and the highest among them."""
+    time, value = candidates.time, candidates.value
     if len(value) <= points:
         return np.arange(len(value))
     if points < 6:

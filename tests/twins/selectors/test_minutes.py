@@ -9,7 +9,7 @@ import itertools
 import math
 import random
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -142,6 +142,70 @@ def test_a_chart_is_the_same_from_readings_and_from_roll_ups(sensor_keys, accept
             assert all(truth[key, time] == value for time, value, _ in series.points)
         assert {-99.0, 99.0} <= {value for _, value, _ in found[sensor_keys[0]].points}
     assert len(hot[100][sensor_keys[0]].points) > 90
+
+
+def test_a_chart_of_days_is_the_same_through_every_change_of_the_lake(sensor_keys, accept, monkeypatch) -> None:
+    monkeypatch.setattr("twins.lake.rollup._PAYS", 1)
+    monkeypatch.setattr("twins.lake.rollup._LEAST", 1)
+    dice = random.Random(8)
+    first = datetime(2026, 5, 1, tzinfo=UTC)
+    keys = sensor_keys[:3]
+    Sensor.objects.filter(pk__in=keys[:2]).update(expected_interval=45)
+    truth = {
+        (key, first + timedelta(days=day, seconds=second + dice.random())): round(dice.gauss(0, 5))
+        for key, days in ((keys[0], range(6)), (keys[1], (0, 2, 3)), (keys[2], (1, 4)))
+        for day in days
+        for second in range(0, 86_400, 40)
+        if dice.random() < 0.9
+    }
+    for late in (False, True):
+        accept([(key, time, value) for (key, time), value in truth.items() if (time.day == 3) == late])
+        if not late:
+            compact_hot_tail()
+            settle_day(day=date(2026, 5, 2))
+    asked = [
+        (None, None, 500),
+        (None, None, 40),
+        (first, first + timedelta(days=6), 100),
+        (first + timedelta(hours=7, seconds=3), first + timedelta(days=4, seconds=77), 300),
+    ]
+
+    def charts() -> list[Any]:
+        return [series_of(keys, start=start, end=end, points=points) for start, end, points in asked]
+
+    def agree() -> list[Any]:
+        found = charts()
+        for (start, end, points), chart in zip(asked, found, strict=True):
+            for key in keys:
+                mine = {
+                    t: v
+                    for (k, t), v in truth.items()
+                    if k == key and (not start or start <= t) and (not end or t < end)
+                }
+                series = chart[key]
+                assert series.total == len(mine)
+                assert points / 2 < len(series.points) <= points
+                assert all(mine[time] == value for time, value, _ in series.points)
+                assert {min(mine.values()), max(mine.values())} <= {value for _, value, _ in series.points}
+        return found
+
+    before = agree()
+    compact_hot_tail()
+    assert charts() == before
+    for day in range(1, 7):
+        settle_day(day=date(2026, 5, day))
+    assert charts() == before == charts()
+    corrected = {key: value + 1 for key, value in dice.sample(sorted(truth.items()), 50) if key[1].day in (1, 4)}
+    truth |= corrected
+    accept([(key, time, value) for (key, time), value in corrected.items()])
+    after = agree()
+    assert after != before
+    compact_hot_tail()
+    assert charts() == after
+    settle_day(day=date(2026, 5, 4))
+    assert charts() == after
+    settle_day(day=date(2026, 5, 1))
+    assert charts() == after
 
 
 def test_gaps_are_told_where_more_than_two_readings_are_missing(sensor_keys, accept) -> None:

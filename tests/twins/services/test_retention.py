@@ -14,6 +14,7 @@ from twins import lake
 from twins.models import LakeFile, LatestReading
 from twins.models.ingestion import Dataset, FileState
 from twins.selectors.minutes import minutes_of, windows_of
+from twins.selectors.series import series_of
 from twins.services.compaction import compact_hot_tail, settle_day, sweep_lake
 from twins.services.retention import Expiry, expire_readings
 
@@ -40,6 +41,7 @@ def test_only_what_is_past_keeping_goes_and_its_minutes_stay(sensor_keys, accept
     if settled:
         settle_day(day=DAY)
     minutes = minutes_of(sensors=sensor_keys)
+    chart = series_of(sensor_keys, start=None, end=None, points=3)
     kept = {key: scanned([key]) for key in sensor_keys[:3]}
 
     assert expire_readings(now=T0 + timedelta(days=5, hours=23)) == Expiry(0, 0)
@@ -50,6 +52,7 @@ def test_only_what_is_past_keeping_goes_and_its_minutes_stay(sensor_keys, accept
 
     assert scanned(sensor_keys) == kept[ever]
     assert minutes_of(sensors=sensor_keys).equals(minutes)
+    assert series_of(sensor_keys, start=None, end=None, points=3) == chart
     assert windows_of(sensors=[short], width=60 * S)["count"].to_pylist() == [60, 40]
     assert list(LatestReading.objects.values_list("sensor_id", flat=True)) == [ever]
     assert len([file for file in live(Dataset.MINUTE) if file.of_id is None]) == 1
