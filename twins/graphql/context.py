@@ -18,17 +18,17 @@ from twins.services.principals import Principal, visible_assets
 class Context:
     """The context value of one execution.
 
-    `request` is the HTTP request or the WebSocket consumer. `splice` is for a transport that encodes answers with
-    `orjson`: only then may parts of an answer be ready-made JSON (`orjson.Fragment`).
+    `request` is the HTTP request or the WebSocket consumer.
     """
 
     principal: Principal
     loaders: Loaders = field(default=None)  # type: ignore[assignment]
     request: Any = None
-    splice: bool = False
     now: datetime = field(default_factory=timezone.now)
     cost: dict[str, int] | None = None
     """{"requested", "maximum"} in fields, known once the operation was checked."""
+    spliced: dict[str, Any] = field(default_factory=dict)
+    """Root fields that are answered already, by their name in the answer: ready-made JSON, or an error."""
 
     def __post_init__(self) -> None:
         if self.loaders is None:

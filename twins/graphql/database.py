@@ -6,7 +6,8 @@ no round trip, needs no transaction, and leaves nothing behind on a connection t
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
 import psycopg
@@ -72,6 +73,13 @@ def _in_transaction(change: Callable[..., Any], *args: Any, **kwargs: Any) -> An
         with connection.cursor() as cursor:
             cursor.execute(_limit())
         return change(*args, **kwargs)
+
+
+@contextmanager
+def statement_cursor(*, prepared: bool) -> Iterator[Any]:
+    """A cursor for a statement of a plan with named parameters."""
+    with connection.cursor() as cursor:
+        yield cursor
 
 
 def _limit() -> str:

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import orjson
+from asgiref.sync import sync_to_async
 from graphql import GraphQLError, get_operation_ast
 from strawberry.schema.exceptions import CannotGetOperationTypeError
 from strawberry.types.execution import ExecutionResult, PreExecutionError
@@ -20,6 +21,7 @@ from twins.graphql.context import Context
 from twins.graphql.database import from_database
 from twins.graphql.documents import parsed
 from twins.graphql.schema import schema
+from twins.graphql.splicing import spliced
 from twins.models.access import Scope
 from twins.selectors.documents import persisted_documents
 from twins.selectors.spent import counted
@@ -46,12 +48,12 @@ async def execute(
 
     Raises MalformedBody when the document holds no such operation, InvalidOperationTypeError for one not allowed.
     """
-    context = Context(principal=principal, request=request, splice=True)
+    context = Context(principal=principal, request=request)
     if operation.extensions.get("cost") is not True:
-        return _bounded(_judged(await _executed(operation, context, allowed), operation))
+        return _bounded(_judged(await executed(operation, context, allowed), operation))
     begun = time.perf_counter()
     with counted() as spent:
-        result = _judged(await _executed(operation, context, allowed), operation)
+        result = _judged(await executed(operation, context, allowed), operation)
     if context.cost is not None:
         actual = _fields(orjson.loads(orjson.dumps(result.data)))
         took = round((time.perf_counter() - begun) * 1000, 1)
@@ -60,7 +62,11 @@ async def execute(
     return _bounded(result)
 
 
-async def _executed(operation: Operation, context: Context, allowed: Iterable[OperationType]) -> ExecutionResult:
+async def executed(operation: Operation, context: Context, allowed: Iterable[OperationType]) -> ExecutionResult:
+    """The result: of the statements of its plans where they tell all of it, else of ordinary execution."""
+    result = await sync_to_async(spliced)(operation, context)
+    if result is not None:
+        return result
     try:
         return await schema.execute(
             operation.query,

@@ -7,7 +7,7 @@ times. Doubling fragments are therefore numbers, not work, and cyclic ones end w
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from graphql import (
@@ -52,6 +52,8 @@ COMPARISONS = 50_000
 """Steps that the comparison of repeated fields may take, each about 2 microseconds."""
 ERRORS = 5
 """Mistakes of a document that are told at once: one more tells nothing new, and costs."""
+_COSTS_KEPT = 64
+"""Costs that are kept of one document."""
 _EXCESS = {"code": "LIMIT_EXCEEDED"}
 _INTROSPECTION = ("__schema", "__type")
 
@@ -80,6 +82,7 @@ class _Walk:
     fragments: Mapping[str, FragmentDefinitionNode]
     variables: Mapping[str, Any]
     introspects: bool
+    met: set[str]
 
     def __post_init__(self) -> None:
         self._weights: dict[str, Weight] = {}
@@ -157,30 +160,32 @@ class _Walk:
         for argument in node.arguments or ():
             if argument.name.value in ROW_ARGUMENTS:
                 value: Any = argument.value
-                given = self.variables.get(value.name.value) if isinstance(value, VariableNode) else None
+                given = self._value(value, None)
                 return max(1, len(given if isinstance(given, list) else getattr(value, "values", ())))
         return 1
 
     def _value(self, value: Any, default: Any) -> Any:
         if isinstance(value, VariableNode):
+            self.met.add(value.name.value)
             return self.variables.get(value.name.value, default)
         # A number this long is beyond every bound; Python would refuse to read it past 4300 digits.
         return int(value.value[:20]) if isinstance(value, IntValueNode) else None
 
 
 def check_limits(
-    schema: GraphQLSchema, document: DocumentNode, variables: Mapping[str, Any] | None, *, introspects: bool
+    schema: GraphQLSchema, document: DocumentNode, variables: Mapping[str, Any], *, introspects: bool, met: set[str]
 ) -> tuple[list[GraphQLError], int]:
     """What speaks against running the document, which is nothing mostly, and what its dearest operation costs.
 
-    Linear in its length. `introspects`: whether the schema itself may be asked for.
+    Linear in its length. `introspects`: whether the schema itself may be asked for; `met` gets the names of the
+    variables that sizes depend on.
     """
     dearest = 0
     fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
     try:
         for operation in document.definitions:
             if isinstance(operation, OperationDefinitionNode):
-                walk = _Walk(schema, fragments, _variables(operation, variables or {}), introspects)
+                walk = _Walk(schema, fragments, _variables(operation, variables), introspects, met)
                 weight = walk.selection(operation.selection_set, schema.get_root_type(operation.operation))
                 dearest = max(dearest, weight.once + weight.each * MAX_FIRST)
                 for error in _excesses(weight, operation):
@@ -258,13 +263,51 @@ _RULES = (
 )
 
 
-def _errors(schema: GraphQLSchema, document: Document, introspects: bool) -> list[GraphQLError]:
-    """What validation finds, worked out once for a document that is kept."""
-    key = ("errors", introspects)
+def checked(
+    schema: GraphQLSchema, document: Document, variables: Mapping[str, Any] | None, *, introspects: bool
+) -> tuple[list[GraphQLError], int]:
+    """What speaks against executing the document, limits before validation, and what its dearest operation costs.
+
+    Validation is done once for a document that is kept, and the cost reckoned once for the same sizes.
+    """
+    errors, cost = _limits(schema, document, variables or {}, introspects)
+    if errors:
+        return errors, cost
+    key = "errors", introspects
     if key not in document.notes:
         document.notes[key] = _validate(schema, document.root, introspects)
-    errors: list[GraphQLError] = document.notes[key]
-    return errors
+    return document.notes[key], cost
+
+
+@dataclass
+class _Costs:
+    """What a document costs by the sizes that its variables say; `sizing` are the names of those."""
+
+    sizing: frozenset[str] = frozenset()
+    known: dict[Any, int] = field(default_factory=dict)
+
+
+def _limits(
+    schema: GraphQLSchema, document: Document, variables: Mapping[str, Any], introspects: bool
+) -> tuple[list[GraphQLError], int]:
+    costs: _Costs = document.notes.setdefault("costs", _Costs())
+    sizes = introspects, *(_size_said(variables.get(name)) for name in sorted(costs.sizing))
+    if sizes in costs.known:
+        return [], costs.known[sizes]
+    met: set[str] = set()
+    errors, cost = check_limits(schema, document.root, variables, introspects=introspects, met=met)
+    if met != costs.sizing:
+        costs.sizing |= met  # a walk that was refused has not met all of them
+    elif not errors and len(costs.known) < _COSTS_KEPT:
+        costs.known[sizes] = cost
+    return errors, cost
+
+
+def _size_said(value: Any) -> Any:
+    """What a variable says about the size of a list; 5 and 5.0 say the same, but True says nothing."""
+    if isinstance(value, list):
+        return "rows", len(value)
+    return value if value is None or type(value) in (int, float) else "nothing"
 
 
 def _validate(schema: GraphQLSchema, document: DocumentNode, introspects: bool) -> list[GraphQLError]:
@@ -290,7 +333,7 @@ class Limits(SchemaExtension):
         context = self.execution_context
         schema, asked = context.schema._schema, context.context
         introspects = asked.principal.may(Scope.INTROSPECT)
-        errors, cost = check_limits(schema, self._document.root, context.variables, introspects=introspects)
+        errors, cost = checked(schema, self._document, context.variables, introspects=introspects)
         asked.cost = {"requested": cost, "maximum": COST}
-        context.pre_execution_errors = errors or _errors(schema, self._document, introspects)
+        context.pre_execution_errors = errors
         yield

@@ -15,7 +15,7 @@ from twins.graphql.errors import ClientErrors
 from twins.graphql.limits import Limits
 from twins.graphql.mutations import Mutation
 from twins.graphql.planner.checking import check_mapping
-from twins.graphql.planner.executor import PlannedExecutor
+from twins.graphql.planner.executor import SplicingExecutor
 from twins.graphql.queries import Query
 from twins.graphql.scalars import SCALARS
 from twins.graphql.subscriptions import Subscription
@@ -33,10 +33,12 @@ class Schema(strawberry.Schema):
         """Nothing: see ClientErrors."""
 
 
-class Executor(PlannedExecutor):
-    """Plans twins, and keeps what the schema holds from whoever may not read it."""
+KINDS = {"Twin": TWIN_KINDS, "Node": TWIN_KINDS, "Attribute": ATTRIBUTE_KINDS}
+"""What tells the members of an interface or a union apart in SQL."""
 
-    kinds = {"Twin": TWIN_KINDS, "Node": TWIN_KINDS, "Attribute": ATTRIBUTE_KINDS}
+
+class Executor(SplicingExecutor):
+    """Keeps what the schema holds from whoever may not read it."""
 
     @classmethod
     def build(
@@ -58,7 +60,7 @@ schema = Schema(
 )
 
 
-check_mapping(schema._schema, Executor.kinds, {Asset: SEARCHED})
+check_mapping(schema._schema, KINDS, {Asset: SEARCHED})
 
 
 def sdl() -> str:

@@ -91,7 +91,7 @@ def rendering(schema: Any, operation: Operation, principal: Principal) -> Render
     """Execution of one subscription on whatever feed it is given."""
 
     async def render(feed: Feed) -> AsyncGenerator[Answer, None]:
-        context = SubscriptionContext(principal=principal, splice=True, feed=feed)
+        context = SubscriptionContext(principal=principal, feed=feed)
         results = await schema.stream(
             operation.query,
             variable_values=operation.variables,

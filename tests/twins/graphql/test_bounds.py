@@ -14,7 +14,7 @@ import pytest
 import websockets
 from django.db import connection
 
-from twins.graphql.documents import _Documents
+from twins.graphql.documents import Kept
 from twins.graphql.limits import COST
 from twins.http.rate import BURST, Limiter
 from twins.services.tokens import create_token
@@ -218,15 +218,14 @@ def test_with_redis_away_each_process_keeps_a_bucket_of_its_own(settings: Any) -
     assert [limiter.spend("x", 2, 200.0) for _ in range(25)].count(0) == 20
 
 
-def test_kept_documents_are_bounded_by_their_bytes() -> None:
-    kept = _Documents(limit=100_000)
-    first = kept.parsed("{ first }")
-    assert kept.parsed("{ first }") is first
-    for i in range(1000):
-        kept.parsed(f"{{ a{i} }}")
-    assert kept.known("{ first }") is None
-    assert kept.known("{ a999 }") is not None
-    assert 0 < kept._bytes == sum(each.bytes for each in kept._known.values()) <= 100_000
-    large = "{ " + "a " * 3000 + "}"
-    assert kept.parsed(large).root.definitions
-    assert (kept.known(large), kept._bytes) == (None, 0)
+def test_what_is_kept_is_bounded_by_its_bytes() -> None:
+    kept: Kept[int, str] = Kept(limit=1000)
+    kept.put(0, "first", 400)
+    for number in range(1, 100):
+        assert kept.get(0) == "first"
+        kept.put(number, "other", 300)
+    assert [number for number in range(100) if kept.get(number)] == [0, 98, 99]
+    kept.put(99, "heavier", 500)
+    assert [kept.get(number) for number in (0, 98, 99)] == [None, "other", "heavier"]
+    kept.put(7, "too heavy", 1001)
+    assert (kept.get(7), kept._bytes, len(kept._known)) == (None, 0, 0)

@@ -13,7 +13,7 @@ from twins.graphql.ids import Kind, Order
 from twins.graphql.planner import Column, Each, Elements, GlobalId, Kinds, One, Pages, RootPages, Same, sql
 from twins.graphql.planner.checking import check_mapping
 from twins.graphql.planner.selected import mapping_of
-from twins.graphql.schema import Executor, schema
+from twins.graphql.schema import KINDS, schema
 from twins.graphql.types.register import EVENT_PAGES
 from twins.graphql.types.sensor import SENSOR_PAGES
 from twins.graphql.types.twin import TWIN_KINDS
@@ -21,7 +21,7 @@ from twins.models import Assessment
 from twins.selectors.choices import SEARCHED
 
 
-def _check(kinds: Any = Executor.kinds, searched: Any = None) -> None:
+def _check(kinds: Any = KINDS, searched: Any = None) -> None:
     check_mapping(schema._schema, kinds, searched or {Asset: SEARCHED})
 
 
@@ -121,7 +121,7 @@ def test_a_fault_is_found_when_the_schema_is_made(monkeypatch: Any, fault: str) 
 def test_a_type_that_no_row_could_be_is_found() -> None:
     fewer = {name: value for name, value in TWIN_KINDS.values.items() if name != "PartTwin"}
     with pytest.raises(ConfigurationError, match=r"Twin: its types are .'product', 'system'., the column has .'part'"):
-        _check(kinds={**Executor.kinds, "Twin": Kinds("level", fewer)})
+        _check(kinds={**KINDS, "Twin": Kinds("level", fewer)})
 
 
 def test_a_search_without_an_index_over_trigrams_is_found() -> None:

@@ -28,9 +28,10 @@ from graphql import (
 
 from assets.models import Asset
 from twins.graphql import context, loaders
-from twins.graphql.planner import executor
+from twins.graphql.planner import plans
 from twins.graphql.planner.selected import mapping_of
 from twins.graphql.schema import schema
+from twins.selectors.hot import hot_tail
 
 EXAMPLES = int(os.environ.get("TWINS_TEST_EXAMPLES", "50"))
 
@@ -57,10 +58,11 @@ def _floats(value: Any) -> Any:
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def test_a_nested_query_is_one_statement_and_one_for_the_hot_tail(ask: Any, plant: dict[str, Asset]) -> None:
+def test_a_nested_query_is_one_statement(ask: Any, plant: dict[str, Asset]) -> None:
+    hot_tail()
     with CaptureQueriesContext(connection) as captured:
         planned = ask(NESTED, splice=True)
-    assert len(captured) == 2
+    assert len(captured) == 1
     assert isinstance(planned.raw.data["system"], orjson.Fragment)
     with CaptureQueriesContext(connection) as captured:
         without = ask(NESTED.replace("latest { value time }", ""), splice=True)
@@ -73,7 +75,8 @@ def test_a_statement_that_fails_is_an_error_of_its_field_alone(ask: Any, plant: 
     def fail() -> None:
         raise OperationalError("connection lost at host 10.0.0.1")
 
-    monkeypatch.setattr(executor, "hot_readings", fail)
+    monkeypatch.setattr(plans, "hot_tail", fail)
+    monkeypatch.setattr(plans, "remembered_tail", fail)
     query = """{ a: system(tag: "PLANT") { tag }
                  b: twin(tag: "GT1-B1") { sensors { nodes { latest { value } } } } }"""
     answer = ask(query, splice=True)

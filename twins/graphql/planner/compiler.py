@@ -10,6 +10,7 @@ from graphql import (
     GraphQLField,
     GraphQLInterfaceType,
     GraphQLNamedType,
+    GraphQLNonNull,
     GraphQLObjectType,
     GraphQLUnionType,
 )
@@ -42,6 +43,8 @@ from twins.graphql.planner.text import (
 )
 
 MAX_FIELDS = 600
+STANDS = "(select proof and tail from held)"
+"""Whether what the statement was made for is so; asked once, before anything is read."""
 
 
 class Unplannable(Exception):
@@ -64,21 +67,16 @@ class Compiler:
         selected = Selected(field, details, it, self._executor.schema)
         if isinstance(mapping, m.RootPages):
             where: Sql = [f" and {mapping.pages.on.format(it=it)}", *_conditions(selected, mapping.where, it)]
-            return ["select ", *concat(self._connection(selected, mapping.pages, where, mapping.join, it))]
+            made = concat(self._connection(selected, mapping.pages, where, mapping.join, it))
+            return ["(select 'found', ", *made, f" where {STANDS})"]
         if not isinstance(mapping, m.RootRow):
             raise Unplannable(str(field))
         condition = _conditions(selected, mapping.where, it)
         made = concat(self._object(selected.named, details, it))
         table = mapping.model._meta.db_table
         # The second row only tells that the first is not the one.
-        return [
-            "select ",
-            *made,
-            f" from {table} {it} where true",
-            *condition,
-            *_seen(_key(mapping.model), it),
-            " limit 2",
-        ]
+        rows: Sql = [f" from {table} {it} where {STANDS}", *condition, *_seen(_key(mapping.model), it)]
+        return ["(select 'found', ", *made, *rows, " limit 2)"]
 
     def _alias(self) -> str:
         self._aliases += 1
@@ -146,7 +144,9 @@ class Compiler:
     def _(self, mapping: m.Column, selected: Selected) -> list[Part]:
         if not is_writable(selected.named):
             raise Unplannable(selected.named.name)
-        return [scalar(selected.field.type, mapping.template.format(row=selected.row))]
+        # What may not be null never is, or the schema would not have been made.
+        required = isinstance(selected.field.type, GraphQLNonNull)
+        return [scalar(selected.field.type, mapping.template.format(row=selected.row), required=required)]
 
     @_value.register
     def _(self, mapping: m.GlobalId, selected: Selected) -> list[Part]:
@@ -334,7 +334,16 @@ def _seen(key: str, it: str) -> Sql:
     """Row permission: every asset of a plan, and with it all that hangs on it, is one that may be seen."""
     if not key:
         return []
-    return [lambda binding: f" and {it}.{key} in (select id from visible)" if binding.restricted else ""]  # noqa: S608
+    if key == "id":
+        return [lambda binding: f" and {binding.seen(it)}" if binding.visible else ""]
+    table, asset = Asset._meta.db_table, f"{it}s"
+
+    def condition(binding: Binding) -> str:
+        if not binding.visible:
+            return ""
+        return f" and exists (select from {table} {asset} where {asset}.id = {it}.{key} and {binding.seen(asset)})"
+
+    return [condition]
 
 
 def _from(mapping: m.One | m.Each, row: str, it: str) -> Sql:

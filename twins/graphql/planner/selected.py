@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from django.db.models import Q
-from graphql import GraphQLField, get_named_type
+from graphql import GraphQLField, Visitor, get_named_type, visit
 from graphql.execution.collect_fields import FieldDetailsList
 from graphql.execution.values import get_argument_values
 from strawberry.types.arguments import convert_arguments
@@ -15,11 +16,18 @@ from strawberry.types.arguments import convert_arguments
 from assets.compiling import condition_sql
 from twins.graphql.ids import Order, parse_cursor
 from twins.graphql.planner import mapping as m
-from twins.graphql.planner.text import Binding, Sql
+from twins.graphql.planner.text import Binding, Late, Sql
 from twins.graphql.types.connection import check_first
 from twins.selectors.pages import Key, Sort
 
 _DEFINITION = "strawberry-definition"
+
+
+class _Variables(Visitor):
+    any = False
+
+    def enter_variable(self, *_: Any) -> None:
+        self.any = True
 
 
 @dataclass(frozen=True)
@@ -35,9 +43,23 @@ class Selected:
     def named(self) -> Any:
         return get_named_type(self.field.type)
 
+    @cached_property
+    def _is_open(self) -> bool:
+        """Whether a variable stands in the arguments."""
+        found = _Variables()
+        for argument in self.details[0].node.arguments or ():
+            visit(argument, found)
+        return found.any
+
     def arguments(self, binding: Binding) -> dict[str, Any]:
-        details = self.details[0]
-        return get_argument_values(self.field, details.node, binding.variables, details.fragment_variable_values)
+        """Raises Late while variables are not known that they depend on, GraphQLError."""
+        if binding.variables is None and self._is_open:
+            raise Late
+        known: dict[str, Any] | None = binding.arguments.get(id(self))
+        if known is None:
+            node = self.details[0].node
+            known = binding.arguments[id(self)] = get_argument_values(self.field, node, binding.variables)
+        return known
 
     def choice(self, pages: m.Pages, binding: Binding) -> m.Choice | None:
         """What the arguments choose, as the resolver would take them; None where the list takes none."""

@@ -2,47 +2,70 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from itertools import groupby
 from typing import Any
 
 import orjson
+from django.db import connection
 from django.db.models import Q
 from graphql import GraphQLEnumType, GraphQLList, GraphQLNamedType, GraphQLNonNull, GraphQLOutputType, get_named_type
+from psycopg.sql import Literal
 
-from assets.compiling import Compiled
+from assets.compiling import Compiled, condition_sql
+from assets.models import Asset
 from twins.graphql.ids import INTEGERS, NUMBERS, TIMES, Order
 
 MAX_ARGUMENTS = 90
 """`concat()` takes 100."""
 
 
-class Binding:
-    """One run of a statement: its parameters in order, and what it depends on."""
+class Late(Exception):
+    """What a piece comes to depends on the variables of each run."""
 
-    def __init__(self, variables: Any, *, visible: Q, hot: bool) -> None:
+
+class Binding:
+    """What the pieces of a statement are written for: one run, or, while `variables` are not known, all runs alike.
+
+    What is the same in all runs becomes a literal, so that PostgreSQL plans with it; what a run brings is a parameter.
+    """
+
+    def __init__(self, variables: Any = None, *, visible: Q, hot: bool) -> None:
         self.variables = variables
         self.visible = visible
         self.hot = hot
-        self.parameters: list[Any] = []
+        self.parameters: dict[str, Any] = {}
+        self.arguments: dict[int, Any] = {}
+        """The arguments of a field, by the id of the field's selection."""
         self.choices: dict[int, Any] = {}
-        """What the arguments of a field came to, by the id of the field's selection."""
-
-    @property
-    def restricted(self) -> bool:
-        """Whether anything may not be seen."""
-        return bool(self.visible)
+        """What they chose."""
 
     def put(self, value: Any) -> str:
-        self.parameters.append(value)
-        return "%s"
+        if self.variables is None:
+            return _literal(value)
+        name = f"p{len(self.parameters)}"
+        self.parameters[name] = value
+        return f"%({name})s"
 
     def put_all(self, compiled: Compiled) -> str:
         """A text that has its placeholders already."""
         text, parameters = compiled
-        self.parameters += parameters
-        return text
+        values = iter(parameters)
+        return _PLACES.sub(lambda found: found[0] if found[0] == "%%" else self.put(next(values)), text)
+
+    def seen(self, alias: str) -> str:
+        """The condition under which a row of assets may be seen."""
+        return self.put_all(condition_sql(Asset, alias, self.visible))
+
+
+_PLACES = re.compile("%%|%s")
+
+
+def _literal(value: Any) -> str:
+    connection.ensure_connection()
+    return Literal(value).as_string(connection.connection).replace("%", "%%")
 
 
 Piece = str | Callable[[Binding], str]
@@ -88,8 +111,8 @@ def _call(arguments: Sequence[Sql]) -> Sql:
     return [*sql, ")"]
 
 
-def scalar(type_: GraphQLOutputType, expression: str) -> Sql:
-    """The JSON text of an expression, as the GraphQL type writes it; null as null."""
+def scalar(type_: GraphQLOutputType, expression: str, *, required: bool = False) -> Sql:
+    """The JSON text of an expression, as the GraphQL type writes it; null as null, which a `required` one never is."""
     if isinstance(type_, GraphQLNonNull):
         type_ = type_.of_type
     named = get_named_type(type_)
@@ -99,7 +122,7 @@ def scalar(type_: GraphQLOutputType, expression: str) -> Sql:
         written = _enum(named, expression)
     else:
         written = _WRITERS[named.name].format(expression)
-    return [f"coalesce({written}, 'null')"]
+    return [written if required or named.name == "Float" else f"coalesce({written}, 'null')"]
 
 
 _WRITERS = {
@@ -108,8 +131,8 @@ _WRITERS = {
     "UUID": "'\"' || {0} || '\"'",
     "Int": "{0}::text",
     "Boolean": "{0}::text",
-    # NaN is above every number for PostgreSQL.
-    "Float": "case when {0} between -1.7976931348623157e308 and 1.7976931348623157e308 then {0} end::text",
+    # What is no number, or none that is finite, is not 0 when it is taken from itself.
+    "Float": "case when {0} - {0} = 0 then {0}::text else 'null' end",
     "DateTime": "'\"' || to_char({0} at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') || '\"'",
 }
 

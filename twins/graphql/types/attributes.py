@@ -98,6 +98,7 @@ def _named(given: Mapping[str, Any], it: str, bind: Bind) -> str:
     return f"{it}.name = any({bind(_wanted(given['names']))}::text[])"
 
 
+_GREATEST = "1.7976931348623157e308"
 _TYPES = AssetType._meta.db_table
 # What the design declares is nearer than what its type does, and a type is nearer than its parent type.
 _UNIT = f"""(
@@ -116,7 +117,8 @@ ATTRIBUTES = Derived(
     select pair.key as name, jsonb_typeof(pair.value) as kind, coalesce({_UNIT}, '') as unit,
     case when jsonb_typeof(pair.value) in ('number', 'string', 'boolean') then jsonb_typeof(pair.value) else 'other' end
         as member,
-    case jsonb_typeof(pair.value) when 'number' then (pair.value #>> '{{{{}}}}')::numeric end as number,
+    case when jsonb_typeof(pair.value) = 'number' and abs((pair.value #>> '{{{{}}}}')::numeric) <= {_GREATEST}
+        then (pair.value #>> '{{{{}}}}')::numeric end as number,
     case jsonb_typeof(pair.value) when 'string' then pair.value #>> '{{{{}}}}' end as text,
     case jsonb_typeof(pair.value) when 'boolean' then (pair.value #>> '{{{{}}}}')::boolean end as truth
     from jsonb_each({{row}}.attributes) pair
