@@ -24,7 +24,7 @@ from typing import Any, Final, Self
 
 from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 
-from assets.compiling import condition_sql
+from assets.compiling import Compiled, condition_sql
 from assets.exceptions import NotAllowed
 from assets.models import (
     TARGETS,
@@ -125,10 +125,39 @@ def rights_of(user: Any) -> Rights:
         return NO_RIGHTS
     if getattr(user, "is_superuser", False):
         return Rights.all()
+    return Rights(grants=frozenset((Role(role), top) for role, top in _grants(_held_by(user))))
+
+
+def standing_rights(user: Any, rights: Rights) -> Compiled | None:
+    """The condition, for a statement, that `rights_of(user)` still gives these rights.
+
+    None where a host's model says by anything but a column who is active or may do everything.
+    """
+    if user is None:
+        return "true", ()
+    columns = {field.column for field in user._meta.concrete_fields}
+    flags = {name: getattr(user, name) for name in ("is_active", "is_superuser") if hasattr(user, name)}
+    if not flags.keys() <= columns:
+        return None
+    same = type(user)._default_manager.filter(pk=user.pk, **flags).order_by().values("pk")
+    text, given = same.query.sql_with_params()
+    if rights.unlimited or not flags.get("is_active"):
+        return f"EXISTS ({text})", given
+    grants, named = _grants(_held_by(user)).query.sql_with_params()
+    told = sorted(f"{role} {'' if top is None else top}" for role, top in rights.grants)
+    return f"EXISTS ({text}) AND {_TOLD.format(grants)} = %s::text[]", (*given, *named, told)
+
+
+# As texts in the order of their bytes, which is also Python's.
+_TOLD = """(SELECT coalesce(array_agg(DISTINCT (role || ' ' || coalesce(top::text, '')) COLLATE "C"), '{{}}')
+FROM ({}) held (role, top))"""
+
+
+def _held_by(user: Any) -> Q:
     held = Q(user=user)
     if hasattr(user, "groups"):  # a host's model need not have groups
         held |= Q(group__in=user.groups.all())
-    return Rights(grants=frozenset((Role(role), top) for role, top in _grants(held)))
+    return held
 
 
 def _grants(held: Q) -> QuerySet[Grant, tuple[str, int | None]]:

@@ -32,12 +32,13 @@ from strawberry.types.graphql import OperationType
 from twins.conf import settings
 from twins.exceptions import AccessDenied, MalformedBody, TooManyRequests, TwinsError
 from twins.graphql.answers import Answer, Operation
+from twins.graphql.context import Context
 from twins.graphql.documents import parsed
-from twins.graphql.execution import execute, resolved
+from twins.graphql.execution import Execution, resolved
 from twins.graphql.hub import Hub
 from twins.graphql.schema import schema
 from twins.graphql.subscriptions import rendering
-from twins.http.authentication import require, token_principal
+from twins.http.authentication import require, sent_token
 from twins.http.bodies import read_json
 from twins.http.origins import origin_matches
 from twins.http.rate import spend_request
@@ -224,18 +225,19 @@ class _Connection:
 async def _answers(operation: Operation, principal: Principal) -> AsyncGenerator[Answer, None]:
     # No request begins or ends here, so nothing else drops a connection that the database has closed.
     await database_sync_to_async(close_old_connections)()
-    operation = await resolved(operation, principal)
+    operation = await sync_to_async(resolved)(operation, principal)
     if _kind(operation.query, operation.name) is OperationType.SUBSCRIPTION:
         key = _execution_key(operation, principal)
         async with aclosing(Hub.current().subscribe(key, rendering(schema, operation, principal))) as answers:
             async for answer in answers:
                 yield answer
         return
+    execution = Execution(operation, Context(principal=principal))
     try:
-        result, body = await execute(operation, principal, {OperationType.QUERY, OperationType.MUTATION})
+        await execution.run({OperationType.QUERY, OperationType.MUTATION})
     except InvalidOperationTypeError:
         raise MalformedBody("The document holds no such operation, or several and no 'operationName'.") from None
-    yield Answer.encoded(result, body)
+    yield Answer.encoded(*execution.told())
 
 
 def _execution_key(operation: Operation, principal: Principal) -> Hashable:
@@ -288,7 +290,7 @@ def _authorization(message: dict[str, Any], scope: Any) -> str:
 
 def _principal(scope: Any, authorization: str) -> Principal:
     """Who is behind the socket; raises AccessDenied. A cookie needs an Origin, and any Origin has to match."""
-    principal = token_principal(authorization)
+    principal = sent_token(authorization)
     if principal is None:
         principal = Principal.of_user(scope.get("user"))
         if not principal.is_anonymous and not _has_origin(scope):

@@ -1,13 +1,14 @@
 """How resolvers read: in the thread of the connection, and no statement longer than QUERY_SECONDS.
 
-The bound travels with each statement (`SET LOCAL`, good for the implicit transaction of one message), so that it costs
-no round trip, needs no transaction, and leaves nothing behind on a connection that a pool lends to somebody else.
+On a connection that belongs to a thread of ours the bound is one of the session. Elsewhere it travels with each
+statement (`SET LOCAL`, good for the implicit transaction of one message), so that it costs no round trip, needs no
+transaction, and leaves nothing behind on a connection that a pool lends to somebody else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Awaitable, Callable
 from typing import Any, ParamSpec, TypeVar
 
 import psycopg
@@ -16,6 +17,8 @@ from django.db import OperationalError, connection, transaction
 
 from twins.conf import settings
 from twins.exceptions import QueryTooSlow
+from twins.http.alone import owns_connections
+from twins.selectors.binding import binding_cursor
 from twins.selectors.spent import statements_counted
 
 Given = ParamSpec("Given")
@@ -52,7 +55,10 @@ def _translated(run: Callable[..., Found], read: Callable[Given, Found]) -> Call
 
 
 def _bounded(read: Callable[..., Found], *args: Any, **kwargs: Any) -> Found:
-    limit = _limit()
+    if owns_connections():
+        _bound_session()
+        return read(*args, **kwargs)
+    limit = _limit("SET LOCAL")
 
     def prefixed(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
         if many or not isinstance(context["cursor"].cursor, psycopg.ClientCursor):
@@ -68,19 +74,33 @@ def _bounded(read: Callable[..., Found], *args: Any, **kwargs: Any) -> Found:
     return _in_transaction(read, *args, **kwargs)
 
 
+def _bound_session() -> None:
+    """Bound every statement of a connection that is lent to nobody else, once for as long as it is kept."""
+    connection.ensure_connection()
+    line, limit = connection.connection, _limit("SET")
+    if getattr(_thread, "bound", None) != (line, limit):
+        with connection.wrap_database_errors:
+            line.execute(limit)
+        _thread.bound = line, limit
+
+
+_thread = threading.local()
+
+
 def _in_transaction(change: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute(_limit())
+            cursor.execute(_limit("SET LOCAL"))
         return change(*args, **kwargs)
 
 
-@contextmanager
-def statement_cursor(*, prepared: bool) -> Iterator[Any]:
-    """A cursor for a statement of a plan with named parameters."""
-    with connection.cursor() as cursor:
-        yield cursor
+def statement_cursor(*, prepared: bool) -> Any:
+    """A cursor for the statement of a plan, whose parameters have names.
+
+    On a connection that is kept the server binds them, and plans the statement once.
+    """
+    return binding_cursor(prepared=prepared) if owns_connections() else connection.cursor()
 
 
-def _limit() -> str:
-    return f"SET LOCAL statement_timeout = {int(settings().QUERY_SECONDS * 1000)}"
+def _limit(how: str) -> str:
+    return f"{how} statement_timeout = {int(settings().QUERY_SECONDS * 1000)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -18,65 +19,81 @@ from twins.conf import settings
 from twins.exceptions import AccessDenied, MalformedBody, UnknownDocument
 from twins.graphql.answers import Operation, encode, is_refused
 from twins.graphql.context import Context
-from twins.graphql.database import from_database
+from twins.graphql.database import bounded
 from twins.graphql.documents import parsed
 from twins.graphql.schema import schema
 from twins.graphql.splicing import spliced
 from twins.models.access import Scope
 from twins.selectors.documents import persisted_documents
-from twins.selectors.spent import counted
+from twins.selectors.spent import Spent, counted
 from twins.services.principals import Principal
 
 
-async def resolved(operation: Operation, principal: Principal) -> Operation:
+def resolved(operation: Operation, principal: Principal) -> Operation:
     """The operation with its text; raises UnknownDocument, or AccessDenied where only persisted ones are executed."""
     if operation.document is None:
         if settings().DOCUMENTS == "persisted" and not principal.may(Scope.INTROSPECT):
             raise AccessDenied("Only persisted documents are executed here: send 'documentId' in place of 'query'.")
         return operation
-    found = await from_database(persisted_documents)([operation.document])
+    found = bounded(persisted_documents)([operation.document])
     if operation.document not in found:
         raise UnknownDocument(f"There is no document sha256:{operation.document}: persist it, or send its text.")
     return replace(operation, query=found[operation.document])
 
 
-async def execute(
-    operation: Operation, principal: Principal, allowed: Iterable[OperationType], request: Any = None
-) -> tuple[ExecutionResult, bytes]:
-    """The result and its bytes, which hold `extensions.cost` when the operation asks for it: fields, statements of the
-    database, scans of the lake and milliseconds.
+class Execution:
+    """An operation on its way: answered at once where plans tell all of it, else by ordinary execution."""
 
-    Raises MalformedBody when the document holds no such operation, InvalidOperationTypeError for one not allowed.
-    """
-    context = Context(principal=principal, request=request)
-    if operation.extensions.get("cost") is not True:
-        return _bounded(_judged(await executed(operation, context, allowed), operation))
-    begun = time.perf_counter()
-    with counted() as spent:
-        result = _judged(await executed(operation, context, allowed), operation)
-    if context.cost is not None:
-        actual = _fields(orjson.loads(orjson.dumps(result.data)))
-        took = round((time.perf_counter() - begun) * 1000, 1)
-        cost = {**context.cost, "actual": actual, **asdict(spent), "milliseconds": took}
-        result.extensions = {**(result.extensions or {}), "cost": cost}
-    return _bounded(result)
+    def __init__(self, operation: Operation, context: Context) -> None:
+        self._operation, self._context = operation, context
+        self._begun, self._spent = time.perf_counter(), Spent()
+        self.result: ExecutionResult | None = None
 
+    def at_once(self) -> bool:
+        """Whether plans tell all of it, each in a statement that proves who asks; raises TokenChanged."""
+        with self._counted():
+            self.result = spliced(self._operation, self._context, wholly=True)
+        return self.result is not None
 
-async def executed(operation: Operation, context: Context, allowed: Iterable[OperationType]) -> ExecutionResult:
-    """The result: of the statements of its plans where they tell all of it, else of ordinary execution."""
-    result = await sync_to_async(spliced)(operation, context)
-    if result is not None:
-        return result
-    try:
-        return await schema.execute(
-            operation.query,
-            variable_values=operation.variables,
-            operation_name=operation.name,
-            context_value=context,
-            allowed_operation_types=allowed,
-        )
-    except CannotGetOperationTypeError:
-        raise MalformedBody("The document holds no such operation, or several and no 'operationName'.") from None
+    async def run(self, allowed: Iterable[OperationType] | None = None) -> None:
+        """Plans tell what they can, ordinary execution the rest.
+
+        Raises MalformedBody when the document holds no such operation, InvalidOperationTypeError for one not allowed.
+        """
+        with self._counted():
+            self.result = await sync_to_async(spliced)(self._operation, self._context)
+            if self.result is None:
+                self.result = _judged(await self._executed(allowed), self._operation)
+
+    async def _executed(self, allowed: Iterable[OperationType] | None) -> ExecutionResult:
+        try:
+            return await schema.execute(
+                self._operation.query,
+                variable_values=self._operation.variables,
+                operation_name=self._operation.name,
+                context_value=self._context,
+                allowed_operation_types=allowed,
+            )
+        except CannotGetOperationTypeError:
+            raise MalformedBody("The document holds no such operation, or several and no 'operationName'.") from None
+
+    def told(self) -> tuple[ExecutionResult, bytes]:
+        """The result and its bytes, which hold `extensions.cost` when the operation asks for it: fields, statements of
+        the database, scans of the lake and milliseconds."""
+        assert self.result is not None
+        if self._asks_cost and self._context.cost is not None:
+            actual = _fields(orjson.loads(orjson.dumps(self.result.data)))
+            took = round((time.perf_counter() - self._begun) * 1000, 1)
+            cost = {**self._context.cost, "actual": actual, **asdict(self._spent), "milliseconds": took}
+            self.result.extensions = {**(self.result.extensions or {}), "cost": cost}
+        return _bounded(self.result)
+
+    @property
+    def _asks_cost(self) -> bool:
+        return self._operation.extensions.get("cost") is True
+
+    def _counted(self) -> AbstractContextManager[Any]:
+        return counted(self._spent) if self._asks_cost else nullcontext()
 
 
 def _judged(result: ExecutionResult, operation: Operation) -> ExecutionResult:

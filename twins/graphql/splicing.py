@@ -6,8 +6,6 @@ a field without a plan, is told by ordinary execution, which takes what was spli
 
 from __future__ import annotations
 
-from typing import Any
-
 import orjson
 from graphql import GraphQLError, OperationDefinitionNode, OperationType, get_operation_ast
 from graphql.execution.values import VariableValues, get_variable_values
@@ -26,28 +24,27 @@ from twins.models.access import Scope
 _IRREGULAR = (GraphQLError, TwinsError, Irregular)
 
 
-def spliced(operation: Operation, context: Context) -> ExecutionResult | None:
+def spliced(operation: Operation, context: Context, *, wholly: bool = False) -> ExecutionResult | None:
     """The result where all of the operation is answered; else `context.spliced` has the root fields that are.
 
-    Raises TokenChanged.
+    `wholly`: nothing is asked of the database where a field has no plan. Raises TokenChanged.
     """
     asked = _asked(operation, context)
     if asked is None:
         return None
     document, node, variables = asked
     plans = plans_of(schema._schema, KINDS, document, node, variables)
-    for name, plan in plans.items():
-        if plan is not None:
-            _run(name, plan, variables, context)
-    answers = {name: context.spliced[name] for name in plans if name in context.spliced}
-    if not plans or len(answers) < len(plans) or any(isinstance(each, Exception) for each in answers.values()):
+    if not plans or (wholly and None in plans.values()):
         return None
-    return ExecutionResult(data=answers, errors=None)
+    for name, plan in plans.items():
+        if plan is not None and name not in context.spliced:
+            _run(name, plan, variables, context)
+    found = {name: context.spliced[name] for name in plans if name in context.spliced}
+    whole = len(found) == len(plans) and not any(isinstance(each, Exception) for each in found.values())
+    return ExecutionResult(data=found, errors=None) if whole else None
 
 
-def _asked(
-    operation: Operation, context: Context
-) -> tuple[Document, OperationDefinitionNode, VariableValues] | None:
+def _asked(operation: Operation, context: Context) -> tuple[Document, OperationDefinitionNode, VariableValues] | None:
     """The query with its variables as they are executed; None when anything speaks against executing it."""
     try:
         document = parsed(operation.query)
@@ -67,11 +64,11 @@ def _asked(
 
 def _run(name: str, plan: Plan, variables: VariableValues, context: Context) -> None:
     try:
-        answer = bounded(plan.run)(variables, context.visible())
-    except (TokenChanged, QueryTooSlow) as error:
-        if isinstance(error, TokenChanged):
-            raise
-        context.spliced[name] = error  # ordinary execution would not be faster
+        answer = bounded(plan.run)(variables, context.visible(), context.principal.proof)
+    except TokenChanged:
+        raise
+    except QueryTooSlow as error:  # ordinary execution would not be faster
+        context.spliced[name] = error
     except _IRREGULAR:
         return
     except Exception as error:

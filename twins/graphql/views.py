@@ -12,11 +12,11 @@ read the schema, and from a session only with the proof that POST needs.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync
 from django.conf import settings as django_settings
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
@@ -29,9 +29,10 @@ from strawberry.types.execution import ExecutionResult
 from strawberry.types.graphql import OperationType
 
 from twins.conf import settings
-from twins.exceptions import AccessDenied, MalformedBody
+from twins.exceptions import AccessDenied, MalformedBody, TokenChanged
 from twins.graphql.answers import Operation, is_refused
-from twins.graphql.execution import execute, resolved
+from twins.graphql.context import Context
+from twins.graphql.execution import Execution, resolved
 from twins.http.alone import stands_alone
 from twins.http.answers import REFUSALS, answer, refusal, require_json
 from twins.http.authentication import NotAuthenticated, authorise
@@ -42,9 +43,9 @@ from twins.http.origins import preflight, share
 from twins.http.rate import spend_request
 from twins.http.transactions import commits_itself
 from twins.models.access import Scope
-from twins.services.principals import Principal
+from twins.services.principals import Principal, forget_readers, remembered_reader
 
-View = Callable[[HttpRequest], Coroutine[Any, Any, HttpResponse]]
+View = Callable[[HttpRequest], HttpResponse]
 JSON, RESPONSE, PAGE = "application/json", "application/graphql-response+json", "text/html"
 _ALLOWED = {
     "GET": {OperationType.QUERY},
@@ -58,9 +59,9 @@ _STATUS = {"FORBIDDEN": 403, "INTERNAL": 500, "LIMIT_EXCEEDED": 400}
 
 def _answers_refusals(view: View) -> View:
     @functools.wraps(view)
-    async def answering(request: HttpRequest) -> HttpResponse:
+    def answering(request: HttpRequest) -> HttpResponse:
         try:
-            return await view(request)
+            return view(request)
         except REFUSALS as error:
             response = refusal(error)
             response["Content-Type"] = _header(_content_type(request) or JSON)
@@ -73,8 +74,8 @@ def _dresses_answers(view: View) -> View:
     """Lets clients keep, unpack and share what is answered, refusals included."""
 
     @functools.wraps(view)
-    async def dressing(request: HttpRequest) -> HttpResponse:
-        return share(request, compressed(request, private(request, await view(request))))
+    def dressing(request: HttpRequest) -> HttpResponse:
+        return share(request, compressed(request, private(request, view(request))))
 
     return dressing
 
@@ -84,48 +85,60 @@ def _asker(request: HttpRequest) -> Principal:
 
 
 @body_limit(lambda: settings().QUERY_MAX_BYTES)
-@stands_alone(_asker)
+@stands_alone(_asker, asks=True)
 @commits_itself
 @csrf_exempt
 @_dresses_answers
 @_answers_refusals
-async def graphql(request: HttpRequest) -> HttpResponse:
+def graphql(request: HttpRequest) -> HttpResponse:
     """One operation of one request, or the page to write one."""
     if request.method == "OPTIONS":
         return preflight(_METHODS)
     if request.method not in _ALLOWED:
         return _not_allowed(f"{request.method} is not answered here: use POST.", _METHODS)
-    wants_page = request.method == "GET" and _wants_page(request)
-    try:
-        principal = await sync_to_async(_admit)(request, executes=not wants_page)
-    except NotAuthenticated:
-        if wants_page:
+    if request.method == "GET" and _wants_page(request):
+        try:
+            principal = _asker(request)
+        except NotAuthenticated:
             return redirect_to_login(request.get_full_path(), _login_url())
-        raise
-    if wants_page and principal.token is None:
-        _require_introspection(principal, "The page needs the scope")
-        return _page(request)
+        if principal.token is None:
+            _require_introspection(principal, "The page needs the scope")
+            return _page(request)
+    principal = _admit(request)
     content_type = _content_type(request)
     if content_type is None:
         return answer({"errors": [{"message": f"Answers are {JSON} or {RESPONSE}: accept one of them."}]}, status=406)
-    operation = await resolved(_operation(request, principal), principal)
-    return await _execute(request, principal, operation, content_type)
+    operation = resolved(_operation(request, principal), principal)
+    return _execute(request, principal, operation, content_type)
 
 
-def _admit(request: HttpRequest, *, executes: bool) -> Principal:
-    principal = authorise(request, Scope.READ, Scope.WRITE, executes=executes)
-    if executes:
-        spend_request(principal)
-    return principal.with_rights()
+def _admit(request: HttpRequest) -> Principal:
+    principal = authorise(request, Scope.READ, Scope.WRITE, executes=True, look_up=remembered_reader)
+    spend_request(principal)
+    return principal if principal.token else principal.with_rights()
 
 
-async def _execute(request: HttpRequest, principal: Principal, operation: Operation, content_type: str) -> HttpResponse:
+def _execute(request: HttpRequest, principal: Principal, operation: Operation, content_type: str) -> HttpResponse:
     assert request.method is not None
-    try:
-        result, body = await execute(operation, principal, _ALLOWED[request.method], request)
-    except InvalidOperationTypeError as error:
-        return _wrong_operation(request.method, error.operation_type)
+    context = Context(principal=principal, request=request)
+    execution = Execution(operation, context)
+    if not _is_told_at_once(execution):
+        if principal.proof is not None:  # and no statement has asked for it
+            context.principal = _asker(request).with_rights()
+        try:
+            async_to_sync(execution.run)(_ALLOWED[request.method])
+        except InvalidOperationTypeError as error:
+            return _wrong_operation(request.method, error.operation_type)
+    result, body = execution.told()
     return answer(body, status=_status(result, content_type), content_type=_header(content_type))
+
+
+def _is_told_at_once(execution: Execution) -> bool:
+    try:
+        return execution.at_once()
+    except TokenChanged:
+        forget_readers()
+        return False
 
 
 def _status(result: ExecutionResult, content_type: str) -> int:

@@ -22,10 +22,9 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
-from asgiref.sync import async_to_sync, iscoroutinefunction
 from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
-from django.db import connections
+from django.db import connection, connections
 from django.http import HttpRequest, HttpResponse
 
 from twins.exceptions import TooBusy
@@ -56,24 +55,41 @@ class _Threads:
 
     def __init__(self) -> None:
         self.taking = ThreadPoolExecutor(THREADS, thread_name_prefix="twins-alone")
-        self.asking = ThreadPoolExecutor(QUESTIONS, thread_name_prefix="twins-asking")
+        self.asking = ThreadPoolExecutor(QUESTIONS, thread_name_prefix="twins-asking", initializer=_own)
 
     def of(self, view: Any) -> ThreadPoolExecutor:
-        return self.asking if iscoroutinefunction(view) else self.taking
+        return self.asking if view.asks else self.taking
 
     def shutdown(self) -> None:
         for threads in (self.taking, self.asking):
             threads.shutdown()
 
 
+_thread = threading.local()
+
+
+def _own() -> None:
+    _thread.owns = True
+
+
+def owns_connections() -> bool:
+    """Whether this thread answers questions only and keeps its connections for itself, so that they may be set up."""
+    options = connection.settings_dict
+    pooled = options.get("DISABLE_SERVER_SIDE_CURSORS") or options["OPTIONS"].get("pool")
+    return getattr(_thread, "owns", False) and not pooled
+
+
 _threads = _Threads()
 
 
-def stands_alone(sender: Callable[[HttpRequest], object]) -> Callable[[View], View]:
-    """Let a view be called without middleware; `sender` raises one of REFUSALS for whom may not send anything."""
+def stands_alone(sender: Callable[[HttpRequest], object], *, asks: bool = False) -> Callable[[View], View]:
+    """Let a view be called without middleware; `sender` raises one of REFUSALS for whom may not send anything.
+
+    `asks`: it answers questions.
+    """
 
     def mark(view: View) -> View:
-        view.sender = sender  # type: ignore[attr-defined]
+        view.sender, view.asks = sender, asks  # type: ignore[attr-defined]
         return view
 
     return mark
@@ -122,9 +138,7 @@ def _call(view: Callable[[HttpRequest], Any], scope: Any, body: bytes) -> HttpRe
     for one in connections.all(initialized_only=True):
         one.health_check_done = _is_silent(one.connection)  # type: ignore[attr-defined]
     try:
-        request = ASGIRequest(scope, io.BytesIO(body))
-        # Whatever a coroutine reads from the database it then reads in this thread, on the connection that it keeps.
-        return async_to_sync(view)(request) if iscoroutinefunction(view) else view(request)
+        return view(ASGIRequest(scope, io.BytesIO(body)))
     except Exception:
         _log.exception("a request to %s failed", scope["path"])
         return answer({"errors": [{"message": "Something is wrong here: nothing is known to be kept."}]}, status=500)
@@ -141,7 +155,6 @@ def _is_silent(line: Any) -> bool:
     return not waiting.poll(0)
 
 
-_thread = threading.local()
 _lines: WeakSet[Any] = WeakSet()
 
 

@@ -20,9 +20,11 @@ from django.middleware.csrf import CsrfViewMiddleware
 from twins.exceptions import AccessDenied, TokenChanged, TooBusy
 from twins.http.origins import origin_matches
 from twins.models.access import Scope
-from twins.services.principals import Principal
-from twins.services.tokens import authenticate_token, forget_tokens, remembered_token
+from twins.services.principals import Principal, token_principal
+from twins.services.tokens import forget_tokens
 
+LookUp = Callable[[str], Principal | None]
+"""From the plain text of a token."""
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -30,13 +32,15 @@ class NotAuthenticated(AccessDenied):
     """Nobody is known behind the request, or the token is wrong."""
 
 
-def authorise(request: HttpRequest, *scopes: Scope, executes: bool = False, remembered: bool = False) -> Principal:
+def authorise(
+    request: HttpRequest, *scopes: Scope, executes: bool = False, look_up: LookUp = token_principal
+) -> Principal:
     """Who asks, holding at least one of the scopes; raises NotAuthenticated (401) or AccessDenied (403).
 
-    `executes`: the request costs something even by GET, so that a session proves that it was meant. `remembered`: a
-    token may be some seconds old, because what is done for it asks again whether it stands.
+    `executes`: the request costs something even by GET, so that a session proves that it was meant. `look_up`: what is
+    done for a token that is remembered asks again whether it stands.
     """
-    token = token_principal(request.headers.get("Authorization", ""), remembered=remembered)
+    token = sent_token(request.headers.get("Authorization", ""), look_up)
     principal = token or _session_principal(request, executes)
     require(principal, *scopes)
     return principal
@@ -62,16 +66,15 @@ def looked_up_again(sender: Callable[[], object]) -> Iterator[None]:
         raise TooBusy("The token was changed while the readings came in: send them again.") from None
 
 
-def token_principal(authorization: str, *, remembered: bool = False) -> Principal | None:
+def sent_token(authorization: str, look_up: LookUp = token_principal) -> Principal | None:
     """Whoever the header's token stands for, None without a token; raises NotAuthenticated for a wrong one."""
     scheme, _, plaintext = authorization.strip().partition(" ")
     if scheme.lower() not in {"bearer", "token"}:
         return None  # a proxy's Basic, say, is not for us
-    look_up = remembered_token if remembered else authenticate_token
-    token = look_up(plaintext=plaintext.strip())
-    if token is None:
+    principal = look_up(plaintext.strip())
+    if principal is None:
         raise NotAuthenticated("The API token is unknown or revoked: make one with 'manage.py create_token'.")
-    return Principal.of_token(token)
+    return principal
 
 
 def _session_principal(request: HttpRequest, executes: bool) -> Principal:

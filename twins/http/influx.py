@@ -21,7 +21,7 @@ from twins.conf import settings
 from twins.exceptions import ReadingsError
 from twins.http.alone import stands_alone
 from twins.http.answers import REFUSALS, View, answer, refused
-from twins.http.authentication import NotAuthenticated, looked_up_again, require, token_principal
+from twins.http.authentication import NotAuthenticated, looked_up_again, require, sent_token
 from twins.http.bodies import body_limit, one_at_a_time, opened_body
 from twins.http.ingest import source_of
 from twins.http.transactions import commits_itself
@@ -29,7 +29,7 @@ from twins.models import LetterForm
 from twins.models.access import Scope
 from twins.services.intake import Acceptance, Origin, take_in
 from twins.services.pressure import check_pressure
-from twins.services.principals import Principal
+from twins.services.principals import Principal, remembered_sender
 from twins.sources import decode_lines
 
 _VERSION = {"X-Influxdb-Version": "2.7.0", "X-Influxdb-Build": "asset-twins"}
@@ -52,7 +52,7 @@ def _answers_in_their_shape(view: View) -> View:
 
 
 def _sender(request: HttpRequest) -> Principal:
-    principal = token_principal(_authorisation(request), remembered=True)
+    principal = sent_token(_authorisation(request), remembered_sender)
     if principal is None:
         raise NotAuthenticated("Send an API token in the header 'Authorization: Token TOKEN'.")
     require(principal, Scope.INGEST)

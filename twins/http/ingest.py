@@ -25,7 +25,7 @@ from twins.http.transactions import commits_itself
 from twins.models.access import Scope
 from twins.services.intake import Acceptance, Origin, take_in
 from twins.services.pressure import check_pressure
-from twins.services.principals import Principal
+from twins.services.principals import Principal, remembered_sender
 from twins.sources import DecodedReadings, decode_arrow, decode_csv, decode_json, decode_ndjson, decode_parquet
 
 FORMATS: dict[str, Callable[[bytes], DecodedReadings]] = {
@@ -42,7 +42,7 @@ _CHOICES = {"true": True, "1": True, "false": False, "0": False}
 
 def _sender(request: HttpRequest) -> Principal:
     # Forgery is asked about in `authorise`, because a token needs no CSRF token.
-    return authorise(request, Scope.INGEST, remembered=True)
+    return authorise(request, Scope.INGEST, look_up=remembered_sender)
 
 
 @body_limit(lambda: settings().INGEST_MAX_BYTES)

@@ -43,7 +43,8 @@ class Tail:
         return f"({names} FROM twins_batch WHERE compacted_at IS NULL) = %s", (self.mark,)
 
 
-_last: Tail | None = None
+_last: list[Tail] = []
+"""The tail that was seen last, or nothing yet."""
 
 
 def hot_readings() -> Mapping[int, Reading]:
@@ -56,12 +57,11 @@ def hot_readings() -> Mapping[int, Reading]:
 
 def remembered_tail() -> Tail:
     """The hot tail as this process saw it last, for a statement that asks whether it stands."""
-    return _last or hot_tail()
+    return _last[0] if _last else hot_tail()
 
 
 def hot_tail() -> Tail:
     """The hot tail as it is now, see `hot_readings`."""
-    global _last
     for _ in range(_ATTEMPTS):
         try:
             tables = _tables()
@@ -70,11 +70,12 @@ def hot_tail() -> Tail:
             missing = error
             continue
         mark = hashlib.md5(",".join(tables).encode(), usedforsecurity=False).hexdigest()
-        tail = _last
-        if tail is None or tail.mark != mark:
-            rows = lake.newest(lake.merge(list(tables.values()))).to_pylist()
-            tail = _last = Tail(mark, {row["sensor"]: Reading(**row) for row in rows})
-        return tail
+        for known in _last:
+            if known.mark == mark:
+                return known
+        rows = lake.newest(lake.merge(list(tables.values()))).to_pylist()
+        _last[:] = [Tail(mark, {row["sensor"]: Reading(**row) for row in rows})]
+        return _last[0]
     raise LakeError(f"The body of a hot batch is missing ({missing}): restore the lake from a backup.")
 
 

@@ -23,9 +23,8 @@ _counting: ContextVar[Spent | None] = ContextVar("spent", default=None)
 
 
 @contextmanager
-def counted() -> Iterator[Spent]:
+def counted(spent: Spent) -> Iterator[Spent]:
     """Count what is read inside, also by threads that were started with this context."""
-    spent = Spent()
     token = _counting.set(spent)
     try:
         yield spent

@@ -16,7 +16,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import psycopg
 import pyarrow as pa
 from django.db import connection, transaction
 from django.utils import timezone
@@ -26,6 +25,7 @@ from twins.conf import settings
 from twins.exceptions import ConflictingKey, ReadingsError, TokenChanged
 from twins.lake import Reject
 from twins.models.access import ApiToken
+from twins.selectors.binding import binding_cursor
 from twins.selectors.known import known_limits
 from twins.services.tokens import standing
 
@@ -246,22 +246,9 @@ def _insert(parcel: _Parcel, *, keyed: bool) -> list[tuple[str, int, int]]:
         None if parcel.landing else parcel.body, parcel.landing, parcel.fingerprint, parcel.rejected,
     )  # fmt: skip
     statement = _INSERT.format(stands=stands, repeat=repeat[0])
-    with _binding_cursor() as cursor:
+    with binding_cursor() as cursor:
         cursor.execute(statement, [*token, *repeat[1], *row])
         return list(cursor.fetchall())
-
-
-def _binding_cursor() -> Any:
-    """A cursor that sends parameters beside the statement, which is planned once a connection.
-
-    Django's own kind would write the body into the statement, in twice as many hexadecimal digits.
-    """
-    with connection.cursor() as cursor:
-        line = cursor.connection
-    # By this setting Django learns of a pooler that hands connections on, and with them not what was planned.
-    if not connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
-        line.prepare_threshold = 1
-    return connection._prepare_cursor(psycopg.Cursor(line))  # type: ignore[attr-defined]
 
 
 # In one statement, because each waits for one more answer of the database.

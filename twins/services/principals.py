@@ -8,17 +8,17 @@ rights are looked up (`with_rights`) where something is read or changed and not 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any, Self
 
 from django.db.models import Q
 
-from assets.permissions import NO_RIGHTS, Action, Rights, rights_of
+from assets.compiling import Compiled
+from assets.permissions import NO_RIGHTS, Action, Rights, rights_of, standing_rights
 from twins.exceptions import AccessDenied
-from twins.models.access import Scope
-
-if TYPE_CHECKING:
-    from twins.models.access import ApiToken
+from twins.models.access import ApiToken, Scope
+from twins.services.tokens import Memory, authenticate_token, remembered_token, standing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,8 @@ class Principal:
     token: ApiToken | None = None
     scopes: frozenset[str] = frozenset()
     rights: Rights = NO_RIGHTS
+    proof: Compiled | None = field(default=None, compare=False)
+    """Of one that is remembered: the condition, for the statement that reads for it, that it is still so."""
 
     @classmethod
     def of_user(cls, user: Any) -> Self:
@@ -60,9 +62,54 @@ class Principal:
         alone = self.user is None and self.token is not None
         return replace(self, rights=Rights.all() if alone else rights_of(self.user))
 
+    def _with_proof(self) -> Self:
+        assert self.token is not None
+        (token, given), rights = standing(self.token), standing_rights(self.user, self.rights)
+        if rights is None:
+            return self
+        return replace(self, proof=(f"EXISTS ({token}) AND {rights[0]}", (*given, *rights[1])))
+
+
+def token_principal(plaintext: str) -> Principal | None:
+    """Whoever a token stands for, None for one that is not known or stands no more."""
+    token = authenticate_token(plaintext=plaintext)
+    return None if token is None else Principal.of_token(token)
+
+
+def remembered_sender(plaintext: str) -> Principal | None:
+    """The same as it was some seconds ago: whoever goes by it puts `standing` into the statement that acts for it."""
+    token = remembered_token(plaintext=plaintext)
+    return None if token is None else Principal.of_token(token)
+
+
+def _reader(plaintext: str) -> Principal | None:
+    found = token_principal(plaintext)
+    return None if found is None or found.is_anonymous else found.with_rights()._with_proof()
+
+
+_readers = Memory(_reader, keeps=lambda principal: principal.proof is not None)
+
+
+def remembered_reader(plaintext: str) -> Principal | None:
+    """The same with its rights: as they were some seconds ago, where it has a `proof`, else as they are.
+
+    Whoever goes by it puts the proof into each statement that reads for it.
+    """
+    return _readers.get(plaintext)
+
+
+def forget_readers() -> None:
+    """Look every token and its rights up again."""
+    _readers.forget()
+
 
 def visible_assets(principal: Principal) -> Q:
     """The predicate on Asset of everything the principal may read; raises AccessDenied without the scope read."""
     if not principal.may(Scope.READ):
         raise AccessDenied("Reading twins needs the scope 'read': sign in, or use a token that was created with it.")
-    return principal.rights.reach(Action.VIEW).assets()
+    return _visible_assets(principal.rights)
+
+
+@lru_cache(maxsize=1024)
+def _visible_assets(rights: Rights) -> Q:
+    return rights.reach(Action.VIEW).assets()

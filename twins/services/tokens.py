@@ -6,9 +6,9 @@ import hashlib
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from django.contrib.auth import get_user_model
 from django.db import IntegrityError, connection, transaction
@@ -23,6 +23,7 @@ PREFIX = "twins_"
 REMEMBERED = 5.0
 """Seconds that a token is remembered for those who ask again whether it stands."""
 
+Found = TypeVar("Found")
 _LENGTH = len(PREFIX) + 43  # 256 bits in base64url
 _MOST_REMEMBERED = 10_000
 
@@ -54,28 +55,29 @@ def authenticate_token(*, plaintext: str) -> ApiToken | None:
     return found if found and (found.user is None or found.user.is_active) else None
 
 
-class _Memory:
-    """Tokens as they were looked up last in one database, by digest."""
+class Memory(Generic[Found]):
+    """What was looked up by the plain text of a token, in one database, REMEMBERED seconds ago at most."""
 
-    def __init__(self) -> None:
-        self._found: OrderedDict[tuple[str, str], tuple[float, ApiToken]] = OrderedDict()
+    def __init__(self, look_up: Callable[[str], Found | None], keeps: Callable[[Found], bool] = bool) -> None:
+        self._look_up, self._keeps = look_up, keeps
+        self._found: OrderedDict[tuple[str, str], tuple[float, Found]] = OrderedDict()
 
-    def token(self, plaintext: str) -> ApiToken | None:
+    def get(self, plaintext: str) -> Found | None:
         name, now = (str(connection.settings_dict["NAME"]), _digest(plaintext)), time.monotonic()
-        until, token = self._found.get(name, (0.0, None))
+        until, found = self._found.get(name, (0.0, None))
         if now > until:
-            token = authenticate_token(plaintext=plaintext)
-            if token is not None:
-                self._found[name] = now + REMEMBERED, token
+            found = self._look_up(plaintext)
+            if found is not None and self._keeps(found):
+                self._found[name] = now + REMEMBERED, found
             while len(self._found) > _MOST_REMEMBERED:
                 self._found.popitem(last=False)
-        return token
+        return found
 
     def forget(self) -> None:
         self._found = OrderedDict()
 
 
-_memory = _Memory()
+_tokens: Memory[ApiToken] = Memory(lambda plaintext: authenticate_token(plaintext=plaintext))
 
 
 def remembered_token(*, plaintext: str) -> ApiToken | None:
@@ -83,12 +85,12 @@ def remembered_token(*, plaintext: str) -> ApiToken | None:
 
     It may have been revoked meanwhile, so whoever goes by it puts `standing` into the statement that acts for it.
     """
-    return _memory.token(plaintext)
+    return _tokens.get(plaintext)
 
 
 def forget_tokens() -> None:
     """Look every token up again."""
-    _memory.forget()
+    _tokens.forget()
 
 
 def standing(token: ApiToken) -> tuple[str, tuple[Any, ...]]:

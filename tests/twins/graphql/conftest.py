@@ -40,14 +40,16 @@ def _ask(query: str, *, principal: Principal | None = None, splice: bool = False
     from assets.permissions import Rights
     from twins.graphql.answers import Operation
     from twins.graphql.context import Context
-    from twins.graphql.execution import executed
+    from twins.graphql.execution import Execution
     from twins.graphql.schema import schema
     from twins.services.principals import Principal
 
     reader = principal or Principal(user=object(), scopes=frozenset({"read"}), rights=Rights.all())
     context = Context(principal=reader, now=NOW)
     if splice:
-        result: Any = async_to_sync(executed)(Operation(query, variables), context, None)
+        execution = Execution(Operation(query, variables), context)
+        async_to_sync(execution.run)()
+        result: Any = execution.result
     else:
         result = async_to_sync(schema.execute)(query, variable_values=variables, context_value=context)
     errors = [error.message for error in result.errors or ()]

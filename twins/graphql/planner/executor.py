@@ -15,11 +15,12 @@ class SplicingExecutor(StrawberryGraphQLCoreExecutionContext):
     ) -> Any:
         """As in graphql-core; `path` without a previous one is a root field."""
         spliced = getattr(self.context_value, "spliced", {})
-        if path.prev is not None or path.key not in spliced or parent_type is not self.schema.query_type:
+        root: Any = self.schema.query_type
+        if path.prev is not None or path.key not in spliced or parent_type is not root:
             return super().execute_field(parent_type, source, field_details_list, path, position_context)
         found = spliced[path.key]
         if isinstance(found, Exception):
-            field = parent_type.fields[field_details_list[0].node.name.value]
-            self.handle_field_error(found, field.type, field_details_list, path)
+            kind = root.fields[field_details_list[0].node.name.value].type
+            self.handle_field_error(found, kind, field_details_list, path)
             return None
         return found

@@ -62,13 +62,13 @@ class Plan:
         self._reads_latest = reads_latest
         self.bytes = _size(self._pieces)
 
-    def run(self, variables: VariableValues, visible: Q, proof: Compiled = _TRUE) -> str | None:
+    def run(self, variables: VariableValues, visible: Q, proof: Compiled | None = None) -> str | None:
         """The JSON of the answer, None where nothing was found.
 
         `proof` is the condition under which what is remembered of who asks is true; the statement asks it as well.
         Raises TokenChanged when it is not, GraphQLError, Irregular.
         """
-        tail, stands = None, _TRUE
+        proof, tail, stands = proof or _TRUE, None, _TRUE
         if self._reads_latest:
             tail = remembered_tail()
             stands = tail.stands()
