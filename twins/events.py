@@ -22,7 +22,7 @@ from django.db import transaction
 
 from twins.conf import settings
 
-Kind = Literal["readings_accepted", "readings_compacted", "assessed", "findings"]
+Kind = Literal["readings_accepted", "readings_compacted", "readings_corrected", "assessed", "findings"]
 Listener = Callable[[Mapping[str, Any]], None]
 Payload = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
 """JSON-able, or what makes it once somebody needs it."""

@@ -16,7 +16,7 @@ from celery.signals import worker_init
 from django.utils import timezone
 
 from twins import events
-from twins.services import assessment, compaction, ledger, patterns, retention, training, watching
+from twins.services import assessment, compaction, corrections, ledger, patterns, retention, training, watching
 
 _log = logging.getLogger(__name__)
 
@@ -79,6 +79,7 @@ def judge_ledger() -> None:
 def prune_ledger() -> None:
     ledger.prune_ledger(now=timezone.now())
     watching.prune_findings(now=timezone.now())
+    corrections.prune_corrections(now=timezone.now())
 
 
 @shared_task(name="twins.train_models", ignore_result=True)
@@ -142,3 +143,4 @@ def _hint_work() -> None:
 
 
 events.heed("readings_accepted", _hint_work)
+events.heed("readings_corrected", lambda: hint(assess_stale))

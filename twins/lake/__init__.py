@@ -33,7 +33,7 @@ from twins.lake.layout import (
     temporary_path,
 )
 from twins.lake.memory import give_back
-from twins.lake.merge import merge, newest, split_by_day, split_by_rows, split_by_sensor
+from twins.lake.merge import merge, newest, overwriting, split_by_day, split_by_rows, split_by_sensor
 from twins.lake.rollup import (
     CHART_SCHEMA,
     MINUTE,
@@ -120,6 +120,7 @@ __all__ = [
     "newest",
     "old_files",
     "open_store",
+    "overwriting",
     "public_name",
     "publish",
     "published_path",

@@ -28,6 +28,22 @@ def merge(tables: Sequence[pa.Table]) -> pa.Table:
     return from_columns([values[order] for values in columns])
 
 
+def overwriting(before: Sequence[pa.Table], tables: Sequence[pa.Table]) -> pa.Table:
+    """Those readings of `tables` that stand where an older batch, in `before` or `tables`, said another value or
+    quality; sorted, each (sensor, time) once. Where a newer batch of `before` stands nothing has changed."""
+    if not tables:
+        return READING_SCHEMA.empty_table()
+    table = pa.concat_tables([*before, *tables])
+    sensor, time, value, quality, batch = (column(table, name) for name in READING_SCHEMA.names)
+    order = np.lexsort((batch, time, sensor))
+    a, b = order[:-1], order[1:]
+    same = (sensor[a] == sensor[b]) & (time[a] == time[b])
+    made = same & ((value[a] != value[b]) | (quality[a] != quality[b])) & (b >= sum(map(len, before)))
+    ends = np.flatnonzero(np.append(~same, True))
+    standing = order[ends[np.unique(np.searchsorted(ends, 1 + np.flatnonzero(made)))]]
+    return table.take(pa.array(standing[standing >= sum(map(len, before))]))
+
+
 def _is_settled(table: pa.Table) -> bool:
     """Whether readings are sorted and each there once: most scans read one file and have nothing to merge."""
     # Where tables meet says it most often, without a look at every row.

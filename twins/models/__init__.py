@@ -1,6 +1,7 @@
 """The tables of the twins: what was accepted and where it lies, what is believed of each asset, who may come in."""
 
 from twins.models.access import ApiToken, Scope
+from twins.models.corrections import Correction
 from twins.models.documents import KeptAnswer, PersistedDocument
 from twins.models.health import Assessment, AssessmentSource, HealthModel, ModelStatus
 from twins.models.ingestion import Batch, LakeFile, LatestReading
@@ -15,6 +16,7 @@ __all__ = [
     "Assessment",
     "AssessmentSource",
     "Batch",
+    "Correction",
     "DeadLetter",
     "DesignReliability",
     "Finding",

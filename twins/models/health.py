@@ -91,6 +91,7 @@ class Assessment(models.Model):
     )
     data_time = models.DateTimeField(null=True, blank=True, help_text="Time of the newest reading it used.")
     data_batch = models.BigIntegerField(null=True, blank=True, help_text="Newest batch it used.")
+    correction = models.BigIntegerField(db_default=0, default=0, help_text="Newest correction that was known.")
     assessed_at = models.DateTimeField()
 
     class Meta:

@@ -207,7 +207,8 @@ def newest_batches(sensors: Sequence[int]) -> dict[int, int]:
 def stale_units(*, now: datetime, limit: int) -> list[int]:
     """At most `limit` assets whose assessment is missing or older than what is known, the longest waiting first.
 
-    Older than: the item installed, the model in force, the readings of its inputs, compacted or hot, or an hour.
+    Older than: the item installed, the model in force, the readings of its inputs, compacted or hot, what overwrote
+    some of them, or an hour.
     Derived, so that nothing can be lost or pile up: whatever happened in between, the newest state gets assessed.
     """
     hot = hot_readings()
@@ -218,17 +219,22 @@ def stale_units(*, now: datetime, limit: int) -> list[int]:
 
 
 _STALE = """
-WITH hot AS MATERIALIZED (
-    SELECT place.path, place.id AS asset, sensor.role IN ('setting', 'usage') AS reaches_down, fresh.batch
-    FROM unnest(%s::integer[], %s::bigint[]) AS fresh(sensor, batch)
+WITH fresh(sensor, batch, correction) AS (
+    SELECT sensor, batch, 0 FROM unnest(%s::integer[], %s::bigint[]) AS hot(sensor, batch)
+    UNION ALL
+    -- Whatever is older was assessed since in any case.
+    SELECT sensor_id, 0, max(id) FROM twins_correction WHERE found_at > now() - interval '2 hours' GROUP BY sensor_id
+), come AS MATERIALIZED (
+    SELECT place.path, place.id AS asset, sensor.role IN ('setting', 'usage') AS reaches_down, batch, correction
+    FROM fresh
     JOIN twins_assets_sensor sensor ON sensor.id = fresh.sensor
     JOIN twins_assets_asset place ON place.id = sensor.asset_id
 ), touched AS (
-    SELECT unit, max(batch) AS batch FROM (
-        SELECT step.id AS unit, hot.batch FROM hot CROSS JOIN LATERAL unnest(hot.path) AS step(id)
+    SELECT unit, max(batch) AS batch, max(correction) AS correction FROM (
+        SELECT step.id AS unit, batch, correction FROM come CROSS JOIN LATERAL unnest(come.path) AS step(id)
         UNION ALL
-        SELECT unit.id, hot.batch FROM hot JOIN twins_assets_asset unit ON unit.path @> ARRAY[hot.asset]
-        WHERE hot.reaches_down
+        SELECT unit.id, batch, correction FROM come JOIN twins_assets_asset unit ON unit.path @> ARRAY[come.asset]
+        WHERE come.reaches_down
     ) every_one GROUP BY unit
 )
 SELECT place.asset_id
@@ -245,7 +251,7 @@ WHERE upper_inf(place.period) AND lower(place.period) <= %s
   AND (known.asset_id IS NULL OR known.source = 'rollup' OR known.item_id IS DISTINCT FROM place.item_id
        OR known.assessed_at < %s OR model.trained_at > known.assessed_at OR model.id <> known.model_id
        OR (known.model_id IS NOT NULL OR known.source IN ('blend', 'contributors')) AND (
-           touched.batch > coalesce(known.data_batch, 0)
+           touched.batch > coalesce(known.data_batch, 0) OR touched.correction > known.correction
            OR EXISTS (SELECT FROM twins_assets_asset below JOIN twins_assets_sensor sensor ON sensor.asset_id = below.id
                    JOIN twins_latestreading newest ON newest.sensor_id = sensor.id
                    WHERE below.path @> ARRAY[unit.id] AND newest.batch > coalesce(known.data_batch, 0))

@@ -20,6 +20,7 @@ from twins import events, ml
 from twins.exceptions import PredictionError
 from twins.lake import from_microseconds, microseconds
 from twins.models import Assessment, AssessmentSource, HealthModel
+from twins.selectors.corrections import newest_correction
 from twins.selectors.health import Unit, champions_of, newest_batches, stale_units, units_of
 from twins.services.ageing import Believed, assess_by_age
 from twins.services.ledger import keep_record
@@ -64,6 +65,7 @@ def assess_assets(*, assets: Sequence[int], now: datetime) -> list[int]:
     units = units_of(sorted(set(assets)), now=now)
     # What is known before the readings are scanned: what comes later makes the assessment stale again.
     seen = newest_batches([known.sensor for unit in units for known in unit.life.inputs])
+    corrected = newest_correction()
     found: dict[int, Believed] = {}
     models = champions_of(unit.design.pk for unit in units)
     by_model: dict[int, list[Unit]] = defaultdict(list)
@@ -80,6 +82,8 @@ def assess_assets(*, assets: Sequence[int], now: datetime) -> list[int]:
     for unit in rest:
         if unit.asset in found:
             found[unit.asset].row.data_batch = _newest(unit, seen) or None
+    for believed in found.values():
+        believed.row.correction = corrected
     return _write([found[asset] for asset in sorted(found)], now)
 
 

@@ -23,6 +23,7 @@ from twins.exceptions import LakeError
 from twins.lake import SETTLED
 from twins.models import LakeFile
 from twins.models.ingestion import Dataset
+from twins.services.corrections import note_corrections
 from twins.services.parts import Part, swap_parts
 from twins.services.swap import DAYS, HOT_TAIL, Overtaken, Step, Written, no_step, retire, swap
 from twins.services.sweeping import Sweep, sweep_lake
@@ -68,7 +69,7 @@ def compact_hot_tail(*, limit: int = ROUND_ROWS, step: Step = no_step) -> int:
 
     Runs once at a time; a second one returns 0. A batch whose body cannot be read stays, is logged and stops no other.
     """
-    batches, readings = _hot_batches(limit)
+    batches, readings, overwriting = _hot_batches(limit)
     if not batches:
         return 0
     pieces = _pieces(readings)
@@ -79,7 +80,7 @@ def compact_hot_tail(*, limit: int = ROUND_ROWS, step: Step = no_step) -> int:
         [Part(day, 0, partial(_same, piece)) for day, piece in pieces],
         lock=HOT_TAIL,
         step=step,
-        replace=lambda: [*_close_batches(batches), *_advance_latest(newest)],
+        replace=partial(_let_go, batches, pieces, overwriting, newest),
     )
     del pieces
     _rest(rows)
@@ -88,6 +89,13 @@ def compact_hot_tail(*, limit: int = ROUND_ROWS, step: Step = no_step) -> int:
     lake.remove_files(settings().LAKE, landings)
     step("unlinked")
     return len(batches)
+
+
+def _let_go(
+    batches: list[int], pieces: list[tuple[date, pa.Table]], overwriting: pa.Table, newest: pa.Table
+) -> list[str]:
+    note_corrections(pieces=pieces, among=overwriting)
+    return [*_close_batches(batches), *_advance_latest(newest)]
 
 
 def _rest(rows: int) -> None:
@@ -251,8 +259,9 @@ def _roll_up_file(path: str, day: date, level: int, batches: list[int], step: St
     return 0 if swap(intents=[intent], write=write, replace=count, lock=DAYS, step=step) is None else 1
 
 
-def _hot_batches(limit: int) -> tuple[list[int], pa.Table]:
-    """Ids and stamped readings of the oldest hot batches: those that begin before `limit` readings are reached."""
+def _hot_batches(limit: int) -> tuple[list[int], pa.Table, pa.Table]:
+    """Ids and stamped readings of the oldest hot batches, those that begin before `limit` readings are reached, and
+    what they overwrite of one another."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT id, landing, body FROM twins_batch JOIN (SELECT id, sum(rows) OVER (ORDER BY id) - rows AS before "
@@ -262,7 +271,11 @@ def _hot_batches(limit: int) -> tuple[list[int], pa.Table]:
         )
         rows = cursor.fetchall()
     read = [(batch, table) for batch, landing, body in rows if (table := _read(batch, landing, body)) is not None]
-    return [batch for batch, _ in read], lake.merge([table for _, table in read])
+    tables = [table for _, table in read]
+    merged = lake.merge(tables)
+    # Most often each is there once, and there is nothing to compare.
+    doubled = merged.num_rows < sum(table.num_rows for table in tables)
+    return [batch for batch, _ in read], merged, lake.overwriting([], tables if doubled else [])
 
 
 def _read(batch: int, landing: str | None, body: Any) -> pa.Table | None:

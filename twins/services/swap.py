@@ -55,7 +55,7 @@ def swap(
     """Bring files into the lake in place of what `replace` lets go; its answer, or None when another run was faster.
 
     `intents` are files that may come (path, dataset, level, day); `write` writes some or all of them; `replace` runs in
-    the transaction that makes them live and raises Overtaken when its part is gone.
+    the transaction that makes them live, before it does, and raises Overtaken when its part is gone.
     """
     with transaction.atomic(durable=True):
         if not _lock(lock):
@@ -70,9 +70,9 @@ def swap(
             step("synced")
             lake.publish(settings().LAKE, [file.path for file in written], step=step)
             step("published")
+            freed = replace()
             _make_live(written)
             _forget({file.path for file in intents} - {file.path for file in written})
-            freed = replace()
             events.publish("readings_compacted", _told(written))
             step("indexed")
     except Overtaken:

@@ -124,6 +124,9 @@ def test_a_hot_reading_is_assessed_before_it_is_compacted_and_once(seals, accept
     assert Assessment.objects.get(asset=seals.part(2)).data_time == later
     assert stale_units(now=later, limit=100) == []
     compact_hot_tail()
+    # Only now it is known that the late one overwrote another.
+    assert stale_units(now=later, limit=100) == [seals.part(6).pk]
+    assess_stale(now=later)
     assert stale_units(now=later, limit=100) == []
 
 
