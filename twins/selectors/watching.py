@@ -58,6 +58,25 @@ def _sensor(row: tuple[Any, ...]) -> WatchedSensor:
     return WatchedSensor(sensor, asset, watched, newest, until, None if state is None else bytes(state))
 
 
+@dataclass(frozen=True)
+class Corrected:
+    """A watched sensor of which readings that were looked at may be others now."""
+
+    one: WatchedSensor
+    first: datetime
+    last: datetime
+    """Times between which readings were overwritten."""
+    correction: int
+    """The newest of the corrections that say so."""
+
+
+def corrected_sensors(*, now: datetime, limit: int) -> list[Corrected]:
+    """Sensors whose corrections nobody has looked at, those that were found first."""
+    with connection.cursor() as cursor:
+        cursor.execute(_CORRECTED, [limit, now])
+        return [Corrected(_sensor(row[:-3]), *row[-3:]) for row in cursor.fetchall()]
+
+
 _COLUMNS = "sensor.id, sensor.asset_id, sensor.role, sensor.valid_min, sensor.valid_max, sensor.expected_interval"
 _NEWLY_READ = f"""
 SELECT {_COLUMNS}, least(newest.time, %s), known.until, known.state
@@ -69,6 +88,16 @@ _NEVER_WATCHED = f"""
 SELECT {_COLUMNS}, least(newest.time, %s), NULL, NULL
 FROM twins_latestreading newest JOIN twins_assets_sensor sensor ON sensor.id = newest.sensor_id
 WHERE NOT EXISTS (SELECT FROM twins_sensorstate known WHERE known.sensor_id = sensor.id) ORDER BY sensor.id LIMIT %s
+"""  # noqa: S608
+_CORRECTED = f"""
+WITH corrected AS (
+    SELECT sensor_id, min(time_min) AS first, max(time_max) AS last, max(id) AS correction
+    FROM twins_correction WHERE NOT watched GROUP BY sensor_id ORDER BY min(id) LIMIT %s)
+SELECT {_COLUMNS}, least(newest.time, %s), known.until, known.state, corrected.first, corrected.last,
+       corrected.correction
+FROM corrected JOIN twins_assets_sensor sensor ON sensor.id = corrected.sensor_id
+LEFT JOIN twins_latestreading newest ON newest.sensor_id = sensor.id
+LEFT JOIN twins_sensorstate known ON known.sensor_id = sensor.id ORDER BY corrected.correction
 """  # noqa: S608
 # Who has an interval is asked when ten of them have passed; the others every so often, the oldest first.
 _SILENT = f"""

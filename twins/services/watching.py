@@ -2,14 +2,15 @@
 
 What must be looked at is derived: sensors whose newest compacted reading is later than their state. States and findings
 are written in one transaction, and a state passes over readings it knows, so a worker killed anywhere repeats its work
-without counting anything twice. Readings from the future wait until their time has come, so that a clock that jumped
-ahead does not make its sensor blind.
+without counting anything twice. A sensor of which readings were overwritten is taught anew from its past. Readings from
+the future wait until their time has come, so that a clock that jumped ahead does not make its sensor blind.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
@@ -18,9 +19,17 @@ from twins import events
 from twins.lake import from_microseconds, microseconds
 from twins.ml import Readings
 from twins.ml import anomaly as detector
-from twins.models import Finding, FindingKind, SensorState
+from twins.models import Finding, SensorState
 from twins.selectors.readings import scan_readings
-from twins.selectors.watching import WatchedSensor, never_watched, newly_read, silent_since
+from twins.selectors.watching import (
+    Corrected,
+    WatchedSensor,
+    corrected_sensors,
+    never_watched,
+    newly_read,
+    silent_since,
+)
+from twins.services.findings import KINDS, replace_findings
 
 MOST_A_ROUND = 2_000
 NEW_A_ROUND = 20
@@ -32,12 +41,6 @@ _FIRST_LOOK, _SHORTEST_LOOK, _LONGEST_LOOK = timedelta(days=7), timedelta(hours=
 KEPT = timedelta(days=90)
 MOST_KEPT = 1_000_000
 _LOCK = 7_305_003
-_KINDS = {
-    detector.Kind.NOVELTY: FindingKind.NOVELTY,
-    detector.Kind.FLAT_LINE: FindingKind.FLAT_LINE,
-    detector.Kind.GAP: FindingKind.GAP,
-    detector.Kind.LIMIT: FindingKind.LIMIT,
-}
 
 
 def watch_arrivals(*, now: datetime, limit: int = MOST_A_ROUND) -> int:
@@ -48,6 +51,7 @@ def watch_arrivals(*, now: datetime, limit: int = MOST_A_ROUND) -> int:
     with transaction.atomic():
         if not _alone():
             return 0
+        again = _watch_again(now)
         known = newly_read(now=now, limit=limit)
         waiting = [*known, *never_watched(now=now, limit=min(NEW_A_ROUND, max(0, limit - len(known))))]
         scans: dict[int, list[WatchedSensor]] = defaultdict(list)
@@ -55,7 +59,32 @@ def watch_arrivals(*, now: datetime, limit: int = MOST_A_ROUND) -> int:
             scans[_reach(one, now)].append(one)
         found = [finding for group in scans.values() for finding in _advance(group, now)]
         _store(found, {one.sensor: one.asset for one in waiting})
-    return len(waiting)
+    return again + len(waiting)
+
+
+def _watch_again(now: datetime) -> int:
+    """Teach sensors of which readings were overwritten anew from their past, and find anew from there on; how many."""
+    corrected = corrected_sensors(now=now, limit=NEW_A_ROUND)
+    # Taken as never watched, which also says how far back their past is read.
+    again = [(each, replace(each.one, until=None, state=None)) for each in corrected if _was_seen(each)]
+    again = [(each, one) for each, one in again if each.last >= _since(one, now)]
+    for each, one in again:
+        found = _advance([one], now)
+        since = max(each.first, _since(one, now))
+        replace_findings(sensor=one.sensor, asset=one.asset, found=found, since=since)
+    if again:
+        events.publish("findings", {"assets": sorted({one.asset for _, one in again})})
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE twins_correction SET watched = true WHERE NOT watched AND sensor_id = ANY(%s) AND id <= %s",
+            [[each.one.sensor for each in corrected], max((each.correction for each in corrected), default=0)],
+        )
+    return len(again)
+
+
+def _was_seen(corrected: Corrected) -> bool:
+    state = corrected.one.state
+    return state is not None and microseconds(corrected.first) <= detector.read_until(detector.load_state(state))
 
 
 def notice_silence(*, now: datetime, limit: int = MOST_A_ROUND) -> int:
@@ -140,7 +169,7 @@ def _store(found: Sequence[detector.Finding], assets: dict[int, int]) -> None:
         Finding(
             sensor_id=one.sensor,
             asset_id=assets[one.sensor],
-            kind=_KINDS[one.kind],
+            kind=KINDS[one.kind],
             started_at=from_microseconds(one.time),
             value=one.value,
             score=one.score,
@@ -153,7 +182,7 @@ def _store(found: Sequence[detector.Finding], assets: dict[int, int]) -> None:
         for one in ended:
             # The oldest that is open and began before: endings come in order of time.
             at = from_microseconds(one.time)
-            cursor.execute(_END, [at, one.sensor, _KINDS[one.kind].value, at])
+            cursor.execute(_END, [at, one.sensor, KINDS[one.kind].value, at])
     if found:
         events.publish("findings", {"assets": sorted({assets[one.sensor] for one in found})})
 

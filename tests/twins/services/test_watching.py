@@ -14,7 +14,7 @@ from assets.models import Sensor
 from twins import events
 from twins.ml.anomaly import load_state
 from twins.ml.states import AT_BLOCKS, AT_COUNT
-from twins.models import Finding, SensorState
+from twins.models import Correction, Finding, SensorState
 from twins.selectors.watching import never_watched, newly_read, unsound_sensors
 from twins.services import watching
 from twins.services.compaction import compact_hot_tail
@@ -135,6 +135,59 @@ def test_a_clock_that_jumped_ahead_does_not_make_its_sensor_blind(sensor_keys, s
     send(sensor_keys[0], values, START + 100 * MINUTE)
     watch_arrivals(now=START + 300 * MINUTE)
     assert ("flat_line", 150, 250) in found()
+
+
+@pytest.mark.parametrize("wrong", ["stuck", "stuck until now", "out of range", "all"])
+def test_what_was_overwritten_is_watched_as_if_it_had_never_been_there(sensor_keys, send, wrong) -> None:
+    """The other sensor was read once, with what stands now."""
+    one, other = both = sensor_keys[:2]
+    right = noisy(1200)
+    right[700:800] = 50.0
+    first = right.copy()
+    stretch = slice(900, 1200) if wrong == "stuck until now" else slice(400, 500)
+    first[stretch] = 65 + noisy(100) if wrong == "out of range" else 50.0
+    if wrong == "all":
+        right = noisy(1200)
+    send(one, first)
+    Sensor.objects.filter(pk__in=both).update(valid_max=60.0)
+    watch_arrivals(now=NOW)
+    before = dict(Finding.objects.filter(sensor=one).values_list("started_at", "pk"))
+    assert START + stretch.start * MINUTE in before
+
+    send(one, right[stretch.start :], START + stretch.start * MINUTE)
+    send(other, right)
+    assert watch_arrivals(now=NOW) == 2
+    assert watch_arrivals(now=NOW) == 0
+
+    def of(sensor: int) -> Any:
+        rows = Finding.objects.filter(sensor=sensor).order_by("started_at", "kind")
+        state = SensorState.objects.get(sensor=sensor)
+        return (
+            list(rows.values_list("kind", "started_at", "ended_at", "value", "score")),
+            state.until,
+            bytes(state.state),
+        )
+
+    assert of(one) == of(other)
+    assert unsound_sensors(sensor_keys) == set()
+    if wrong != "all":
+        assert ("flat_line", 700, 800) in found()
+        kept = Finding.objects.get(sensor=one, kind="flat_line", started_at=START + 700 * MINUTE)
+        assert wrong == "stuck until now" or kept.pk == before[kept.started_at]
+
+
+def test_a_correction_of_what_is_long_forgotten_changes_nothing_that_was_found(sensor_keys, send) -> None:
+    values = noisy(400)
+    values[100:200] = 50.0
+    send(sensor_keys[0], values)
+    watch_arrivals(now=NOW)
+    state = bytes(SensorState.objects.get().state)
+    send(sensor_keys[0], [51.0] * 50, START + 120 * MINUTE)
+    later = NOW + timedelta(days=6)
+
+    assert watch_arrivals(now=later) == 0
+    assert (found(), bytes(SensorState.objects.get().state)) == ([("flat_line", 100, 200)], state)
+    assert not Correction.objects.filter(watched=False).exists()
 
 
 def test_only_one_at_a_time(sensor_keys, send) -> None:
