@@ -2,7 +2,7 @@
 
 Messages are hints. PostgreSQL is the truth: whoever misses one finds the same by asking there, so an unreachable
 Redis costs freshness and never data. They leave by a thread of their own, because whoever has committed waits for
-nobody.
+nobody, and are not even worded while nobody subscribes: whoever does so later begins with what is in PostgreSQL.
 """
 
 from __future__ import annotations
@@ -112,9 +112,11 @@ class _Messenger(threading.Thread):
 def _publish(waiting: list[_Event]) -> None:
     for address in dict.fromkeys(url for url, *_ in waiting):
         try:
-            with _client(address).pipeline(transaction=False) as pipeline:
+            client = _client(address)
+            heard = _heard(client, {name for url, name, *_ in waiting if url == address})
+            with client.pipeline(transaction=False) as pipeline:
                 for url, name, kind, payload in waiting:
-                    if url == address:
+                    if url == address and name in heard:
                         told = payload() if callable(payload) else payload
                         pipeline.publish(name, orjson.dumps({"kind": kind, **told}))
                 pipeline.execute()
@@ -122,6 +124,12 @@ def _publish(waiting: list[_Event]) -> None:
             _log.warning("Redis did not take an event (%s); subscribers see it on their next resume", error)
         except Exception:
             _log.exception("events could not be told; subscribers see them on their next resume")
+
+
+def _heard(client: redis.Redis, names: set[str]) -> set[str]:
+    """The channels that somebody subscribes to."""
+    counts = client.pubsub_numsub(*names)
+    return {name.decode() if isinstance(name, bytes) else name for name, count in counts if count}
 
 
 _thread: _Messenger | None = None
