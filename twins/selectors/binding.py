@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 from django.db import connection
+from psycopg.pq import Format
 
 
 class _Unprepared(psycopg.Cursor[Any]):
@@ -19,11 +20,17 @@ class _Unprepared(psycopg.Cursor[Any]):
         return super().execute(query, params, prepare=False)
 
 
-def binding_cursor(*, prepared: bool = True) -> Any:
-    """A cursor of the connection in force; `prepared`: a statement that comes again is not planned again."""
-    with connection.cursor() as cursor:
-        line = cursor.connection
+def binding_cursor(*, prepared: bool = True, binary: bool = False) -> Any:
+    """A cursor of the connection in force.
+
+    `prepared`: a statement that comes again is not planned again; `binary`: what is found comes without being written
+    as text, which is worth it for bytes.
+    """
+    connection.ensure_connection()
+    line = connection.connection
     # By this setting Django learns of a pooler that hands connections on, and with them not what was planned.
     if not connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
         line.prepare_threshold = 1
-    return connection._prepare_cursor(psycopg.Cursor(line) if prepared else _Unprepared(line))  # type: ignore[attr-defined]
+    cursor = psycopg.Cursor(line) if prepared else _Unprepared(line)
+    cursor.format = Format.BINARY if binary else Format.TEXT
+    return connection._prepare_cursor(cursor)  # type: ignore[attr-defined]

@@ -211,11 +211,21 @@ def stale_units(*, now: datetime, limit: int) -> list[int]:
     some of them, or an hour.
     Derived, so that nothing can be lost or pile up: whatever happened in between, the newest state gets assessed.
     """
-    hot = hot_readings()
+    hot = hot_readings() if _any_is_read() else {}
     batches = [reading.batch for reading in hot.values()]
     with connection.cursor() as cursor:
         cursor.execute(_STALE, [list(hot), batches, now, now - REFRESHED, limit])
         return [row[0] for row in cursor.fetchall()]
+
+
+def _any_is_read() -> bool:
+    """Whether any assessment comes from readings: bodies that wait need not be opened for ages alone."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM twins_assessment WHERE model_id IS NOT NULL "
+            "OR source IN ('blend', 'contributors'))"
+        )
+        return bool(cursor.fetchone()[0])
 
 
 _STALE = """

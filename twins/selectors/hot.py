@@ -10,12 +10,12 @@ from typing import Any
 
 import orjson
 import pyarrow as pa
-from django.db import connection
 
 from assets.compiling import Compiled
 from twins import lake
 from twins.conf import settings
 from twins.exceptions import LakeError
+from twins.selectors.binding import binding_cursor
 from twins.selectors.readings import Reading
 
 _ATTEMPTS = 5
@@ -82,7 +82,7 @@ def hot_tail() -> Tail:
 def _tables() -> dict[str, pa.Table]:
     # A copy, because other threads forget what is compacted.
     known = dict(_newest)
-    with connection.cursor() as cursor:
+    with binding_cursor(prepared=False, binary=True) as cursor:
         cursor.execute(
             f"SELECT {_NAME} AS name, id, landing, CASE WHEN {_NAME} = ANY(%s) THEN NULL "  # noqa: S608 (columns)
             "ELSE body END FROM twins_batch WHERE compacted_at IS NULL ORDER BY id",

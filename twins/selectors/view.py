@@ -15,11 +15,11 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import pyarrow as pa
-from django.db import connection
 
 from twins import lake
 from twins.conf import settings
 from twins.exceptions import LakeError
+from twins.selectors.binding import binding_cursor
 from twins.selectors.spent import scanned
 
 _ATTEMPTS = 5
@@ -86,7 +86,7 @@ def look(sensors: list[int], start: datetime | None, end: datetime | None, *, ro
     first, beyond = start or lake.EPOCH, end or _BEYOND
     window: list[Any] = [sensors[-1], sensors[0], first, beyond]
     held = [*window, _utc_day(first), _utc_day(beyond)]
-    with connection.cursor() as cursor:
+    with binding_cursor(prepared=False, binary=True) as cursor:
         if rolled:
             cursor.execute(_ROLLED_FILES + _HOT, [*held, *held, *window])
         else:

@@ -23,6 +23,8 @@ from twins.exceptions import LakeError
 from twins.lake import SETTLED
 from twins.models import LakeFile
 from twins.models.ingestion import Dataset
+from twins.selectors.arrays import integers
+from twins.selectors.binding import binding_cursor
 from twins.services.corrections import note_corrections
 from twins.services.parts import Part, swap_parts
 from twins.services.swap import DAYS, HOT_TAIL, Overtaken, Step, Written, no_step, retire, swap
@@ -46,7 +48,7 @@ does not write each of its days many times."""
 ROUND_BATCHES = 10_000
 DUE_AFTER = 4.0
 """Seconds a batch stays in the hot tail, so that a steady trickle does not make a file of every drop."""
-DUE_ROWS = 100_000
+DUE_ROWS = 250_000
 """Readings that are worth files at once."""
 LARGE = 500_000
 """Readings whose memory is worth giving back after they were worked on."""
@@ -262,7 +264,7 @@ def _roll_up_file(path: str, day: date, level: int, batches: list[int], step: St
 def _hot_batches(limit: int) -> tuple[list[int], pa.Table, pa.Table]:
     """Ids and stamped readings of the oldest hot batches, those that begin before `limit` readings are reached, and
     what they overwrite of one another."""
-    with connection.cursor() as cursor:
+    with binding_cursor(binary=True) as cursor:
         cursor.execute(
             "SELECT id, landing, body FROM twins_batch JOIN (SELECT id, sum(rows) OVER (ORDER BY id) - rows AS before "
             "FROM (SELECT id, rows FROM twins_batch WHERE compacted_at IS NULL ORDER BY id LIMIT %s) hot) sized "
@@ -309,19 +311,30 @@ def _close_batches(batches: list[int]) -> list[str]:
 def _advance_latest(newest: pa.Table) -> list[str]:
     """Let newer readings replace the latest; a sensor that has left the register meanwhile is passed over."""
     columns = [newest[name].to_pylist() for name in newest.schema.names]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO twins_latestreading AS old (sensor_id, time, value, quality, batch) "
-            "SELECT new.* FROM unnest(%s::int[], %s::timestamptz[], %s::float8[], %s::int[], %s::bigint[]) "
-            "AS new(sensor, time, value, quality, batch) "
-            "JOIN (SELECT id FROM twins_assets_sensor WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE) known "
-            "ON known.id = new.sensor ORDER BY new.sensor "
-            "ON CONFLICT (sensor_id) DO UPDATE SET time = excluded.time, value = excluded.value, "
-            "quality = excluded.quality, batch = excluded.batch "
-            "WHERE (old.time, old.batch) < (excluded.time, excluded.batch)",
-            [*columns, columns[0]],
-        )
+    with binding_cursor(prepared=False) as cursor:
+        cursor.execute(_ADVANCE, [integers(columns[0]), *columns[1:3], *map(integers, columns[3:])])
     return []
+
+
+# A first reading is inserted while its sensor is held; whoever has one is changed and its sensor let alone.
+_ADVANCE = """
+WITH new AS MATERIALIZED (
+    SELECT * FROM unnest(%s::int[], %s::timestamptz[], %s::float8[], %s::int[], %s::bigint[])
+    AS new(sensor, time, value, quality, batch)
+), advanced AS (
+    UPDATE twins_latestreading old SET time = new.time, value = new.value, quality = new.quality, batch = new.batch
+    FROM new WHERE old.sensor_id = new.sensor AND (old.time, old.batch) < (new.time, new.batch)
+)
+INSERT INTO twins_latestreading AS old (sensor_id, time, value, quality, batch)
+SELECT new.* FROM new JOIN (
+    SELECT id FROM twins_assets_sensor WHERE id IN (
+        SELECT sensor FROM new WHERE NOT EXISTS (SELECT FROM twins_latestreading WHERE sensor_id = new.sensor))
+    ORDER BY id FOR KEY SHARE) known ON known.id = new.sensor
+ORDER BY new.sensor
+ON CONFLICT (sensor_id) DO UPDATE SET time = excluded.time, value = excluded.value, quality = excluded.quality,
+    batch = excluded.batch
+WHERE (old.time, old.batch) < (excluded.time, excluded.batch)
+"""
 
 
 def _crowded_level(day: date, fan_in: int) -> tuple[int, list[str]]:

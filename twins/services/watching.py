@@ -20,6 +20,7 @@ from twins.lake import from_microseconds, microseconds
 from twins.ml import Readings
 from twins.ml import anomaly as detector
 from twins.models import Finding, SensorState
+from twins.selectors.binding import binding_cursor
 from twins.selectors.readings import scan_readings
 from twins.selectors.watching import (
     Corrected,
@@ -38,6 +39,8 @@ _TAUGHT_READINGS = 5_000
 """Readings that fill the memory of the detector."""
 _FIRST_LOOK, _SHORTEST_LOOK, _LONGEST_LOOK = timedelta(days=7), timedelta(hours=1), timedelta(days=60)
 """How much of the past a sensor without a declared interval is taught from; bounds for those with one."""
+_AT_ONCE = 500
+"""States in one statement, of some kilobytes each."""
 KEPT = timedelta(days=90)
 MOST_KEPT = 1_000_000
 _LOCK = 7_305_003
@@ -153,13 +156,19 @@ def _find_silence(quiet: Sequence[WatchedSensor], now: datetime) -> list[detecto
 
 
 def _write(states: Sequence[SensorState]) -> None:
-    SensorState.objects.bulk_create(
-        sorted(states, key=lambda row: row.sensor_id),
-        update_conflicts=True,
-        unique_fields=["sensor"],
-        update_fields=["until", "state"],
-        batch_size=500,
-    )
+    rows = sorted((state.sensor_id, state.until, state.state) for state in states)
+    with binding_cursor(binary=True) as cursor:
+        for at in range(0, len(rows), _AT_ONCE):
+            columns = zip(*rows[at : at + _AT_ONCE], strict=True)
+            cursor.execute(_KEEP_STATES, [list(column) for column in columns])
+
+
+# Bytes as bytes: a state is 8 kB, which the framework would write in 16 kB of digits.
+_KEEP_STATES = """
+INSERT INTO twins_sensorstate (sensor_id, until, state)
+SELECT * FROM unnest(%s::int[], %s::timestamptz[], %b::bytea[])
+ON CONFLICT (sensor_id) DO UPDATE SET until = excluded.until, state = excluded.state
+"""
 
 
 def _store(found: Sequence[detector.Finding], assets: dict[int, int]) -> None:
