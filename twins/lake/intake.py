@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -14,10 +14,12 @@ import pyarrow.compute as pc
 
 from twins.exceptions import ReadingsError
 from twins.lake.merge import last_of_each
-from twins.lake.schema import BODY_SCHEMA, column, from_columns, from_microseconds, microseconds
+from twins.lake.schema import Columns, column, from_microseconds, microseconds
 
 MAX_REJECTS = 1_000
 
+_NO_SENSOR, _NO_TIME = -1, -(2**63)
+"""What stands in a column of a row that lacks it; a value that is not there is NaN."""
 _TYPES = {"sensor": pa.int64(), "time": pa.timestamp("us", tz="UTC"), "value": pa.float64(), "quality": pa.int32()}
 
 
@@ -40,8 +42,8 @@ class Limits(NamedTuple):
     high: np.ndarray
 
 
-def conform(readings: pa.Table) -> pa.Table:
-    """The columns sensor, time, value, quality in the lake's types; faults of single rows are left for `find_rejects`.
+def conform(readings: pa.Table) -> Columns:
+    """The columns sensor (int64 still), time, value and quality; faults of single rows are left for `find_rejects`.
 
     A missing quality is 0, good; finer times are cut to microseconds; a column `batch` is ignored. Raises ReadingsError
     for a column that is missing, doubled, unknown or of another kind, and for times without a zone.
@@ -55,9 +57,17 @@ def conform(readings: pa.Table) -> pa.Table:
         raise ReadingsError(f"The column {missing[0]!r} is missing: send sensor, time, value and quality.")
     if "quality" not in names:
         readings = readings.append_column("quality", pa.nulls(readings.num_rows, pa.int32()))
-    columns = {name: _cast(readings[name], name) for name in _TYPES}
-    columns["quality"] = columns["quality"].fill_null(0)
-    return pa.table(columns)
+    table = pa.table({name: _cast(readings[name], name) for name in _TYPES})
+    return Columns(*(_filled(table, name) for name in _TYPES))
+
+
+def _filled(table: pa.Table, name: str) -> np.ndarray:
+    values = table[name]
+    if not values.null_count:
+        return column(table, name)
+    if name == "time":
+        values = values.cast(pa.int64())
+    return values.fill_null({"sensor": _NO_SENSOR, "time": _NO_TIME, "value": np.nan, "quality": 0}[name]).to_numpy()
 
 
 def _cast(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
@@ -78,43 +88,29 @@ def _cast(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
 
 
 def find_rejects(
-    readings: pa.Table, *, limits: Limits, earliest: datetime, latest: datetime
+    readings: Columns, *, limits: Limits, earliest: datetime, latest: datetime
 ) -> tuple[np.ndarray, tuple[Reject, ...]]:
     """The numbers of the rows that may not enter, and the first MAX_REJECTS of them, each with its first reason.
 
-    `readings` comes from `conform`. A sensor must be known to `limits` and its value within them; `earliest` <= time
-    <= `latest`; a value must be finite, whatever its quality: what has no value was not measured, so the gap itself is
-    the record.
+    A sensor must be known to `limits` and its value within them; `earliest` <= time <= `latest`; a value must be
+    finite, whatever its quality: what has no value was not measured, so the gap itself is the record.
     """
-    sensor, time, value = (readings[name] for name in ("sensor", "time", "value"))
-    instants = time.cast(pa.int64()).fill_null(0).to_numpy()
-    numbers = value.fill_null(0.0).to_numpy()
-    code, ids, low, high = limits
-    if (
-        len(readings)
-        and not (sensor.null_count or time.null_count or value.null_count)
-        and microseconds(earliest) <= instants.min() <= instants.max() <= microseconds(latest)
-        and _are_within(numbers, limits)
-    ):
+    first, last = microseconds(earliest), microseconds(latest)
+    if _are_faultless(readings, limits, first, last):
         # So it is most often, and asked in a fraction of the steps.
         return np.empty(0, np.int64), ()
-    missing = [np.asarray(values.is_null()) for values in (sensor, time, value)]
+    sensor, time, value, _ = readings
+    code, ids, low, high = limits
     faults: list[tuple[np.ndarray, Callable[[int], str]]] = [
-        (missing[0], lambda _: "the sensor is missing"),
+        (sensor == _NO_SENSOR, lambda _: "the sensor is missing"),
         (np.isnan(low)[code], lambda row: f"sensor {ids[code[row]]} is not registered"),
-        (missing[1], lambda _: "the time is missing"),
-        (instants < microseconds(earliest), lambda _: f"the time is before {earliest:%Y-%m-%d %H:%M} UTC"),
-        (instants > microseconds(latest), lambda _: f"the time is after {latest:%Y-%m-%d %H:%M} UTC, in the future"),
-        (missing[2], lambda _: "the value is missing"),
-        (~np.isfinite(numbers), lambda row: f"the value is {numbers[row]}, not a finite number"),
-        (
-            numbers < low[code],
-            lambda row: f"the value {numbers[row]:g} is below {low[code[row]]:g}, the least there is",
-        ),
-        (
-            numbers > high[code],
-            lambda row: f"the value {numbers[row]:g} is above {high[code[row]]:g}, the most there is",
-        ),
+        (time == _NO_TIME, lambda _: "the time is missing"),
+        (time < first, lambda _: f"the time is before {earliest:%Y-%m-%d %H:%M} UTC"),
+        (time > last, lambda _: f"the time is after {latest:%Y-%m-%d %H:%M} UTC, in the future"),
+        (np.isnan(value), lambda _: "the value is missing, or NaN"),
+        (~np.isfinite(value), lambda row: f"the value is {value[row]}, not a finite number"),
+        (value < low[code], lambda row: f"the value {value[row]:g} is below {low[code[row]]:g}, the least there is"),
+        (value > high[code], lambda row: f"the value {value[row]:g} is above {high[code[row]]:g}, the most there is"),
     ]
     bad = np.flatnonzero(np.logical_or.reduce([mask for mask, _ in faults]))
     return bad, tuple(
@@ -122,41 +118,42 @@ def find_rejects(
     )
 
 
-def _are_within(numbers: np.ndarray, limits: Limits) -> bool:
+def _are_faultless(readings: Columns, limits: Limits, first: int, last: int) -> bool:
+    _, time, value, _ = readings
     low, high = limits.low[limits.code], limits.high[limits.code]
-    return bool((np.isfinite(numbers) & (numbers >= low) & (numbers <= high)).all())
+    # No comparison holds for NaN, neither as a value nor as the limit of an unknown sensor.
+    return bool(
+        len(time)
+        and first <= time.min()
+        and time.max() <= last
+        and ((value >= low) & (value <= high)).all()
+        and np.isfinite(value).all()
+    )
 
 
-def limits_of(sensor: pa.ChunkedArray, known: Mapping[int, tuple[float, float]]) -> Limits:
+def limits_of(sensor: np.ndarray, known: Mapping[int, tuple[float, float]]) -> Limits:
     """The limits of the rows of a column, out of those of known sensors."""
-    encoded = sensor.fill_null(0).combine_chunks().dictionary_encode()
-    ids = encoded.dictionary.to_pylist()
+    ids, code = np.unique(sensor, return_inverse=True)
     nothing = (np.nan, np.nan)
-    low, high = np.array([known.get(one, nothing) for one in ids], dtype=np.float64).reshape(-1, 2).T
-    return Limits(encoded.indices.to_numpy(), ids, low, high)
+    low, high = np.array([known.get(one, nothing) for one in ids.tolist()], dtype=np.float64).reshape(-1, 2).T
+    return Limits(code, ids.tolist(), low, high)
 
 
-def sort_and_drop_repeats(readings: pa.Table) -> pa.Table:
-    """Faultless readings in BODY_SCHEMA, sorted by (sensor, time); of two of one (sensor, time) the last row stays."""
-    columns = [column(readings, name) for name in BODY_SCHEMA.names]
-    order = last_of_each(columns[0], columns[1])
-    return from_columns([values[order] for values in columns], BODY_SCHEMA)
+def sort_and_drop_repeats(readings: Columns) -> Columns:
+    """Faultless readings sorted by (sensor, time); of two of one (sensor, time) the last row stays."""
+    kept = readings.take(last_of_each(readings.sensor, readings.time))
+    return kept._replace(sensor=kept.sensor.astype(np.int32, copy=False))
 
 
-def content_hash(readings: pa.Table) -> str:
+def content_hash(readings: Columns) -> str:
     """SHA-256, in hex, of sorted readings: equal for equal readings however they were ordered, chunked or encoded."""
     digest = hashlib.sha256()
-    for values in _little_endian(readings):
-        digest.update(values)
+    for values, kind in zip(readings, ("<i4", "<i8", "<f8", "<i4"), strict=True):
+        digest.update(np.ascontiguousarray(values, dtype=kind).data)
     return digest.hexdigest()
 
 
-def _little_endian(readings: pa.Table) -> Iterator[memoryview]:
-    for name, kind in zip(BODY_SCHEMA.names, ("<i4", "<i8", "<f8", "<i4"), strict=True):
-        yield np.ascontiguousarray(column(readings, name), dtype=kind).data
-
-
-def ranges(readings: pa.Table) -> tuple[int, int, datetime, datetime]:
+def ranges(readings: Columns) -> tuple[int, int, datetime, datetime]:
     """Lowest and highest sensor, first and last time of sorted readings, at least one."""
-    sensor, time = column(readings, "sensor"), column(readings, "time")
+    sensor, time = readings.sensor, readings.time
     return int(sensor[0]), int(sensor[-1]), from_microseconds(int(time.min())), from_microseconds(int(time.max()))

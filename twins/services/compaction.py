@@ -48,7 +48,7 @@ does not write each of its days many times."""
 ROUND_BATCHES = 10_000
 DUE_AFTER = 4.0
 """Seconds a batch stays in the hot tail, so that a steady trickle does not make a file of every drop."""
-DUE_ROWS = 250_000
+DUE_ROWS = 200_000
 """Readings that are worth files at once."""
 LARGE = 500_000
 """Readings whose memory is worth giving back after they were worked on."""

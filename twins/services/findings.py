@@ -48,8 +48,9 @@ def replace_findings(*, sensor: int, asset: int, found: Sequence[detector.Findin
             known = (span.kind, span.start) if (span.kind, span.start) in standing else None
         told = {"ended_at": span.end, "value": span.value, "score": span.score}
         if known is None:
-            begun = {"sensor_id": sensor, "kind": span.kind, "started_at": span.start}
-            Finding.objects.update_or_create(**begun, defaults={"asset_id": asset, **told})
+            Finding.objects.update_or_create(
+                sensor_id=sensor, kind=span.kind, started_at=span.start, defaults={"asset_id": asset, **told}
+            )
         else:
             rows.filter(pk=standing.pop(known).pk).update(**told)
     for row in standing.values():

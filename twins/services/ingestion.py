@@ -64,7 +64,7 @@ class _Parcel:
     source: str
     key: str
     received: int
-    readings: pa.Table
+    readings: lake.Columns
     content_hash: str
     body: bytes
     landing: str | None
@@ -98,14 +98,14 @@ def accept_readings(
     check_names(source, key)
     conforming = lake.conform(readings)
     bad, rejects = find_rejects(conforming, now or timezone.now())
-    if len(bad) or not conforming.num_rows:
+    if len(bad) or not len(conforming.sensor):
         return Acceptance(batch=None, accepted=0, rejects=rejects, rejected=len(bad))
     return keep_readings(readings=conforming, source=source, key=key, step=step)
 
 
 def keep_readings(
     *,
-    readings: pa.Table,
+    readings: lake.Columns,
     source: str,
     key: str | None,
     fingerprint: str | None = None,
@@ -185,23 +185,22 @@ def check_names(source: str, key: str | None) -> None:
 
 
 def find_rejects(
-    readings: pa.Table, now: datetime, limits: lake.Limits | None = None
+    readings: lake.Columns, now: datetime, limits: lake.Limits | None = None
 ) -> tuple[np.ndarray, tuple[Reject, ...]]:
-    """The numbers of the rows of a conforming table that may not enter, and the first of them with their reasons.
+    """The numbers of the rows of conforming readings that may not enter, and the first of them with their reasons.
 
     `limits` are looked up where they are not known.
     """
     if limits is None:
-        sensor = readings["sensor"]
-        limits = lake.limits_of(sensor, known_limits(sensor.unique().drop_null().to_pylist()))
+        limits = lake.limits_of(readings.sensor, known_limits(np.unique(readings.sensor).tolist()))
     return lake.find_rejects(readings, limits=limits, earliest=EARLIEST, latest=now + MAX_AHEAD)
 
 
-def _pack(readings: pa.Table, **facts: Any) -> _Parcel:
+def _pack(readings: lake.Columns, **facts: Any) -> _Parcel:
     kept = lake.sort_and_drop_repeats(readings)
     body = lake.encode_body(kept)
     return _Parcel(
-        received=readings.num_rows,
+        received=len(readings.sensor),
         readings=kept,
         content_hash=lake.content_hash(kept),
         body=body,
@@ -241,7 +240,7 @@ def _insert(parcel: _Parcel, *, keyed: bool) -> list[tuple[str, int, int]]:
     if not keyed:
         repeat = _REPEAT, (parcel.source, parcel.content_hash, sensor_max, sensor_min, time_max, time_min)
     row = (
-        parcel.source, parcel.key, parcel.content_hash, parcel.received, parcel.readings.num_rows, len(parcel.body),
+        parcel.source, parcel.key, parcel.content_hash, parcel.received, len(parcel.readings.sensor), len(parcel.body),
         sensor_min, sensor_max, time_min, time_max,
         None if parcel.landing else parcel.body, parcel.landing, parcel.fingerprint, parcel.rejected,
     )  # fmt: skip
@@ -272,10 +271,10 @@ WHERE last.content_hash = %s AND NOT EXISTS (SELECT FROM twins_batch later WHERE
 """
 
 
-def _told(batch: int, readings: pa.Table) -> dict[str, Any]:
+def _told(batch: int, readings: lake.Columns) -> dict[str, Any]:
     """The event; its rows are [sensor, microseconds since 1970, value, quality], newest of MAX_TOLD sensors."""
-    newest = lake.newest(readings)
-    if newest.num_rows > MAX_TOLD:
-        newest = newest.sort_by([("time", "descending"), ("sensor", "ascending")]).slice(0, MAX_TOLD)
-    columns = [lake.column(newest, name).tolist() for name in newest.schema.names]
+    newest = readings.take(np.append(readings.sensor[1:] != readings.sensor[:-1], True))
+    if len(newest.sensor) > MAX_TOLD:
+        newest = newest.take(np.lexsort((newest.sensor, -newest.time))[:MAX_TOLD])
+    columns = [values.tolist() for values in newest]
     return {"batch": batch, "rows": [list(row) for row in zip(*columns, strict=True)]}

@@ -61,7 +61,7 @@ def take_in(
             return first
         if token and not still_stands(token):
             raise TokenChanged("The API token was changed or revoked: look it up again.")
-        if not (readings.num_rows and _keeps(rule, origin, keep_good)):
+        if not (len(readings.sensor) and _keeps(rule, origin, keep_good)):
             keep_letters(rejects=rejects, origin=origin, batch=None)
             return Acceptance(batch=None, accepted=0, rejects=rejects, rejected=rejected)
     kept = keep_readings(
@@ -83,18 +83,16 @@ def _with_letters(found: Acceptance) -> Acceptance:
     return replace(found, rejects=tuple(letters_of(batch=found.batch)))
 
 
-def _sifted(decoded: DecodedReadings, sensors: Sensors, now: datetime) -> tuple[pa.Table, tuple[Reject, ...], int]:
+def _sifted(decoded: DecodedReadings, sensors: Sensors, now: datetime) -> tuple[lake.Columns, tuple[Reject, ...], int]:
     """The readings that may enter, the first rejects and how many there are."""
-    column = decoded.table["sensor"].combine_chunks()
-    code = column.indices.to_numpy()
-    keys = sensors.keys[code]
-    readings = lake.conform(decoded.table.set_column(0, "sensor", pa.array(keys)))
-    unknown = np.flatnonzero(keys < 0)
+    code = decoded.readings.sensor
+    readings = decoded.readings._replace(sensor=sensors.keys[code])
+    unknown = np.flatnonzero(readings.sensor < 0)
     known = None
     if len(unknown):
-        known = np.flatnonzero(keys >= 0)
-        readings, code = readings.take(pa.array(known)), code[known]
-    limits = lake.Limits(code, column.dictionary, sensors.low, sensors.high)
+        known = np.flatnonzero(readings.sensor >= 0)
+        readings, code = readings.take(known), code[known]
+    limits = lake.Limits(code, decoded.names, sensors.low, sensors.high)
     bad, faults = find_rejects(readings, now, limits)
     if not (decoded.rejects or len(unknown) or len(bad)):
         return readings, (), 0
@@ -103,28 +101,32 @@ def _sifted(decoded: DecodedReadings, sensors: Sensors, now: datetime) -> tuple[
     rejects = [*decoded.rejects.listed]
     rejects += [Reject(decoded.place(row), reason, decoded.content(row)) for row, reason in found]
     rejects.sort(key=lambda reject: reject.index)
-    kept = readings.filter(pa.array(~np.isin(np.arange(readings.num_rows), bad))) if len(bad) else readings
+    kept = readings.take(np.delete(np.arange(len(code)), bad))
     return kept, tuple(rejects[:MAX_LISTED_REJECTS]), decoded.rejects.total + len(unknown) + len(bad)
 
 
 def _unknown(decoded: DecodedReadings, row: int) -> str:
-    return f"sensor {str(decoded.table['sensor'][row].as_py())[:200]} is not in the register"
+    name = decoded.spelt[int(decoded.readings.sensor[row])].as_py()
+    return f"sensor {str(name)[:200]} is not in the register"
 
 
 def _sensors(decoded: DecodedReadings, rule: SeriesRule, form: LetterForm) -> Sensors:
     """What the names of a body stand for, by a rule."""
-    names = decoded.table["sensor"].combine_chunks().dictionary
 
     def find() -> Sensors:
-        texts = names.to_pylist()
+        texts = decoded.spelt.to_pylist()
         known = RULES.keys(texts, rule) if form == LetterForm.LINE else _by_uuid(texts, rule)
         return known_sensors([known.get(text) for text in texts])
 
-    return remembered((form, rule.pk, RULES.age, _digest(names)), find)
+    return remembered((form, rule.pk, RULES.age, _digest(decoded.names)), find)
 
 
-def _digest(names: pa.StringArray) -> bytes:
-    """A hash of names in their order."""
+def _digest(names: pa.Array) -> bytes:
+    """A hash of names in their order, text or of a fixed number of bytes."""
+    if pa.types.is_fixed_size_binary(names.type):
+        width = names.type.byte_width
+        whole = memoryview(names.buffers()[1] or b"")[width * names.offset :][: width * len(names)]
+        return hashlib.sha256(whole).digest()
     offsets = np.frombuffer(names.buffers()[1], np.int32)[names.offset :][: len(names) + 1] if len(names) else None
     if offsets is None:
         return b""

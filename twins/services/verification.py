@@ -81,7 +81,7 @@ def _fault_of_batch(batch: int) -> str | None:
         readings = read_body(landing, body)
     except (LakeError, FileNotFoundError) as error:
         return f"batch {batch} cannot be read ({error})"
-    if readings.num_rows != rows or lake.content_hash(readings) != content_hash:
+    if readings.num_rows != rows or lake.content_hash(lake.columns_of(readings)) != content_hash:
         return f"batch {batch} is not what was accepted"
     return None
 

@@ -5,7 +5,6 @@ Each function gives a column in which rows at fault hold something harmless, and
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Callable
 from datetime import date
@@ -16,7 +15,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from twins.sources.decoded import Finding
+from twins.sources.decoded import Finding, Names
 
 Shown = Callable[[int], Any]
 """The value of a row as it was sent."""
@@ -33,59 +32,59 @@ FIRST_US, LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999
 """The first and last microsecond that has a date: the years 1 to 9999."""
 
 
-def sensors(texts: pa.Array, shown: Shown) -> tuple[pa.Array, Finding]:
+def sensors(texts: pa.Array, shown: Shown) -> tuple[Names, Finding]:
     """UUIDs in text, dictionary encoded or not, null where a row has none, as canonical text."""
     encoded = texts if pa.types.is_dictionary(texts.type) else pc.dictionary_encode(texts)
     names = encoded.dictionary.cast(pa.string())
     good = pc.match_substring_regex(names, _UUID).fill_null(False).to_numpy(zero_copy_only=False)
     # Two spellings of one UUID are one name.
     folded = pc.dictionary_encode(pc.utf8_lower(names))
-    column = pa.DictionaryArray.from_arrays(folded.indices.take(encoded.indices), folded.dictionary)
+    code = _codes(folded.indices.take(encoded.indices))
     bad = _without(encoded.indices, ~good)
-    return column, (bad, lambda row: missing("sensor", shown(row)) or _not_a_uuid(shown(row)))
+    return (code, folded.dictionary), (bad, lambda row: missing("sensor", shown(row)) or _not_a_uuid(shown(row)))
 
 
-def binary_sensors(values: pa.Array) -> tuple[pa.Array, Finding]:
+def binary_sensors(values: pa.Array) -> tuple[Names, Finding]:
     """UUIDs as 16 bytes, dictionary encoded, null where a row has none."""
-    names = _written(values.dictionary)
-    bad = _without(values.indices, names.is_null().to_numpy(zero_copy_only=False))
-    column = pa.DictionaryArray.from_arrays(values.indices.cast(pa.int32()), names)
-    return column, (bad, lambda row: "has no sensor, or one that is not 16 bytes long")
+    names, without = _of_16_bytes(values.dictionary)
+    bad = _without(values.indices, without)
+    return (_codes(values.indices), names), (bad, lambda row: "has no sensor, or one that is not 16 bytes long")
+
+
+def _codes(indices: pa.Array) -> np.ndarray:
+    """Indices of a dictionary, -1 where there is none."""
+    if indices.null_count:
+        indices = indices.fill_null(-1)
+    return indices.to_numpy().astype(np.int32, copy=False)
 
 
 def _without(indices: pa.Array, bad: np.ndarray) -> np.ndarray:
     """Which rows have none of the names that are not `bad`."""
-    missing = indices.is_null().to_numpy(zero_copy_only=False)
+    missing = is_null(indices)
     if not bad.any():
         return missing
     return missing | bad[indices.fill_null(0).to_numpy()]
 
 
-def _written(uuids: pa.Array) -> pa.Array:
-    """Binary UUIDs as text; null where there are not 16 bytes."""
+def is_null(values: pa.Array) -> np.ndarray:
+    """Which rows of a column have nothing."""
+    return values.is_null().to_numpy(zero_copy_only=False) if values.null_count else np.zeros(len(values), np.bool_)
+
+
+def _of_16_bytes(uuids: pa.Array) -> tuple[pa.Array, np.ndarray]:
+    """Names of 16 bytes, and which of them are none."""
     if pa.types.is_fixed_size_binary(uuids.type) and uuids.type.byte_width == 16 and not uuids.null_count:
-        return _as_text(uuids)
+        return uuids, np.zeros(len(uuids), np.bool_)
     fitting = pc.fill_null(pc.equal(pc.binary_length(uuids), 16), False)
     whole = pc.if_else(fitting, uuids.cast(pa.binary()), pa.scalar(bytes(16), pa.binary())).cast(pa.binary(16))
-    return pc.if_else(fitting, _as_text(whole), pa.scalar(None, pa.string()))
-
-
-def _as_text(uuids: pa.FixedSizeBinaryArray) -> pa.StringArray:
-    count = len(uuids)
-    raw = memoryview(uuids.buffers()[1])[16 * uuids.offset :][: 16 * count] if count else b""
-    digits = np.frombuffer(raw.hex().encode(), np.uint8).reshape(-1, 32)
-    text = np.full((count, 36), ord("-"), np.uint8)
-    for at, (first, end) in enumerate(itertools.pairwise((0, 8, 12, 16, 20, 32))):
-        text[:, first + at : end + at] = digits[:, first:end]
-    offsets = np.arange(0, 36 * count + 1, 36, dtype=np.int32)
-    return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(text.tobytes()))
+    return whole, ~fitting.to_numpy(zero_copy_only=False)
 
 
 def _not_a_uuid(value: Any) -> str:
     return f"sensor {short(value)} is not a UUID, such as 7f2c1c3e-8d2b-4b0e-9a53-0c6c2f1d1e55"
 
 
-def times(texts: pa.Array, shown: Shown) -> tuple[pa.Array, Finding]:
+def times(texts: pa.Array, shown: Shown) -> tuple[np.ndarray, Finding]:
     """RFC 3339 texts with a zone, null where a row has none, as instants; digits past the microsecond are cut."""
     kept = pc.if_else(pc.match_substring_regex(texts, _TIME), texts, pa.scalar(None, pa.string()))
     if pc.any(pc.match_substring_regex(kept, _LONG_DATE)).as_py():
@@ -95,13 +94,12 @@ def times(texts: pa.Array, shown: Shown) -> tuple[pa.Array, Finding]:
     return column, (bad, lambda row: missing("time", shown(row)) or _not_a_time(shown(row)))
 
 
-def instants(microseconds: np.ndarray) -> tuple[pa.Array, Finding]:
-    """Microseconds since 1970 as instants; a row outside the years 1 to 9999 is at fault."""
+def instants(microseconds: np.ndarray) -> tuple[np.ndarray, Finding]:
+    """Microseconds since 1970; a row outside the years 1 to 9999 is at fault."""
     bad = (microseconds < FIRST_US) | (microseconds > LAST_US)
     if bad.any():
         microseconds = np.where(bad, 0, microseconds)
-    column = pa.array(microseconds, pa.int64()).view(pa.timestamp("us", tz="UTC"))
-    return column, (bad, lambda row: "has no time between the years 1 and 9999")
+    return microseconds, (bad, lambda row: "has no time between the years 1 and 9999")
 
 
 def _real_dates(texts: pa.Array) -> pa.Array:

@@ -35,12 +35,15 @@ def decode_csv(body: bytes) -> DecodedReadings:
     check_rows(table.num_rows)
     texts = {name: table[name].combine_chunks() for name in table.column_names}
     cells = {name: _filled(values) for name, values in texts.items()}
-    sensor, sensor_finding = sensors(cells["sensor"], lambda row: cells["sensor"][row].as_py())
+    names, sensor_finding = sensors(cells["sensor"], lambda row: cells["sensor"][row].as_py())
     time, time_finding = times(cells["time"], lambda row: cells["time"][row].as_py())
     value, value_finding = _numbers(cells["value"])
     quality, quality_finding = _qualities(cells.get("quality"), table.num_rows)
     return gather(
-        [sensor, time, value, quality],
+        names,
+        time,
+        value,
+        quality,
         [sensor_finding, time_finding, value_finding, quality_finding],
         content=lambda row: orjson.dumps({n: texts[n][row].as_py() for n in NAMES if n in texts}).decode(),
     )
@@ -74,7 +77,7 @@ def _filled(texts: pa.Array) -> pa.Array:
     return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
 
 
-def _numbers(texts: pa.Array) -> tuple[pa.Array, Finding]:
+def _numbers(texts: pa.Array) -> tuple[np.ndarray, Finding]:
     good = pc.match_substring_regex(texts, _NUMBER).fill_null(False)
     plain = pc.utf8_ltrim(pc.if_else(good, texts, "0"), "+")
     bad = ~good.to_numpy(zero_copy_only=False)
@@ -83,14 +86,14 @@ def _numbers(texts: pa.Array) -> tuple[pa.Array, Finding]:
         value = texts[row].as_py()
         return missing("value", value) or f"value {short(value)} is not a number"
 
-    return plain.cast(pa.float64()), (bad, reason)
+    return plain.cast(pa.float64()).to_numpy(), (bad, reason)
 
 
-def _qualities(texts: pa.Array | None, rows: int) -> tuple[pa.Array, Finding]:
+def _qualities(texts: pa.Array | None, rows: int) -> tuple[np.ndarray, Finding]:
     if texts is None or texts.null_count == rows:
-        return pa.array(np.zeros(rows, np.int32)), (np.zeros(rows, bool), str)
+        return np.zeros(rows, np.int32), (np.zeros(rows, bool), str)
     whole = texts.fill_null("0")
     numbers = pc.if_else(pc.match_substring_regex(whole, _WHOLE), whole, str(2**40)).cast(pa.int64()).to_numpy()
     bad = (numbers >= 2**31) | (numbers < -(2**31))
-    column = pa.array(np.where(bad, 0, numbers).astype(np.int32))
+    column = np.where(bad, 0, numbers).astype(np.int32)
     return column, (bad, lambda row: f"quality {short(whole[row].as_py())} is not a whole number of 32 bits")

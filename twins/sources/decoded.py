@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from twins.exceptions import MalformedBody
-from twins.lake import Reject
+from twins.lake import Columns, Reject
 
 MAX_ROWS = 200_000
 """Rows in one body; more is refused, so that the work of one request has a bound whatever the rows are."""
@@ -32,6 +33,8 @@ DECODED_SCHEMA = pa.schema(
 """Sensors by name, dictionary encoded, because a look-up needs each of them once: UUIDs in canonical lower-case text,
 or, in line protocol, series."""
 
+Names = tuple[np.ndarray, pa.Array]
+"""Which name each row has, below 0 a row that has none, and the names: UUIDs as text or as 16 bytes, or series."""
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Finding = tuple[Mask, Callable[[int], str]]
 """Which rows are at fault, and what to say of each."""
@@ -50,9 +53,11 @@ class RejectedRows:
 
 @dataclass(frozen=True)
 class DecodedReadings:
-    """`table` has DECODED_SCHEMA and the rows without fault; `received` counts all rows of the body."""
+    """`readings` are the rows without fault, by the numbers of `names`; `received` counts all rows of the body."""
 
-    table: pa.Table
+    readings: Columns
+    names: pa.Array
+    """As they were sent, where they can be compared so: UUIDs as text or as 16 bytes, or series."""
     received: int
     content: Callable[[int], str]
     """A row of the table as it was sent."""
@@ -60,27 +65,44 @@ class DecodedReadings:
     """Where each row of the table stood in the body; None when they are just counted."""
     rejects: RejectedRows = RejectedRows()
 
+    @cached_property
+    def spelt(self) -> pa.StringArray:
+        """The names as text."""
+        return self.names if pa.types.is_string(self.names.type) else as_text(self.names)
+
+    @property
+    def table(self) -> pa.Table:
+        """The readings in DECODED_SCHEMA."""
+        code, time, value, quality = self.readings
+        sensor = pa.DictionaryArray.from_arrays(pa.array(code, pa.int32()), self.spelt)
+        instants = pa.array(time).view(pa.timestamp("us", tz="UTC"))
+        columns = [sensor, instants, pa.array(value), pa.array(quality)]
+        return pa.Table.from_arrays(columns, schema=DECODED_SCHEMA)
+
     def place(self, row: int) -> int:
         """Where a row of the table stood in the body."""
         return row if self.places is None else int(self.places[row])
 
 
 def gather(
-    columns: Sequence[pa.Array],
+    names: Names,
+    time: np.ndarray,
+    value: np.ndarray,
+    quality: np.ndarray,
     findings: Sequence[Finding],
     *,
     content: Callable[[int], str],
     places: np.ndarray | None = None,
 ) -> DecodedReadings:
-    """Columns of DECODED_SCHEMA, at fault where a finding says so; the first finding of a row is its reason.
+    """Readings, at fault where a finding says so; the first finding of a row is its reason.
 
     `content` gives a row as it was sent, for whoever has to correct it; `places` are the indices of the rows in the
     body, where they are not just counted.
     """
     bad = np.logical_or.reduce([mask for mask, _ in findings])
-    table = pa.Table.from_arrays(list(columns), schema=DECODED_SCHEMA)
+    readings = Columns(names[0], time, value, quality)
     if not bad.any():
-        return DecodedReadings(table, len(bad), content, places)
+        return DecodedReadings(readings, names[1], len(bad), content, places)
     listed = [
         Reject(
             index if places is None else int(places[index]),
@@ -90,17 +112,28 @@ def gather(
         for index in np.flatnonzero(bad)[:MAX_LISTED_REJECTS].tolist()
     ]
     rows = np.flatnonzero(~bad)
-    kept = table.take(pa.array(rows))
     # Names that only rows at fault had are no names.
-    names = pc.dictionary_encode(kept["sensor"].cast(pa.string()))
-    kept = kept.set_column(0, DECODED_SCHEMA.field("sensor"), names)
+    used, code = np.unique(names[0][rows], return_inverse=True)
     return DecodedReadings(
-        kept,
+        readings.take(rows)._replace(sensor=code.astype(np.int32)),
+        names[1].take(pa.array(used)),
         len(bad),
         lambda row: content(int(rows[row])),
         rows if places is None else places[rows],
         RejectedRows(tuple(listed), int(bad.sum())),
     )
+
+
+def as_text(uuids: pa.FixedSizeBinaryArray) -> pa.StringArray:
+    """UUIDs of 16 bytes in canonical text."""
+    count = len(uuids)
+    raw = memoryview(uuids.buffers()[1])[16 * uuids.offset :][: 16 * count] if count else b""
+    digits = np.frombuffer(raw.hex().encode(), np.uint8).reshape(-1, 32)
+    text = np.full((count, 36), ord("-"), np.uint8)
+    for at, (first, end) in enumerate(itertools.pairwise((0, 8, 12, 16, 20, 32))):
+        text[:, first + at : end + at] = digits[:, first:end]
+    offsets = np.arange(0, 36 * count + 1, 36, dtype=np.int32)
+    return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(text.tobytes()))
 
 
 def check_rows(rows: int) -> None:

@@ -74,12 +74,12 @@ def _from_columns(document: dict[str, Any]) -> DecodedReadings:
 
 
 def _from_lists(columns: list[list[Any]], shape: Finding, content: Callable[[int], str]) -> DecodedReadings:
-    sensor, sensor_finding = sensors(_strings(columns[0]), columns[0].__getitem__)
+    names, sensor_finding = sensors(_strings(columns[0]), columns[0].__getitem__)
     time, time_finding = times(_strings(columns[1]), columns[1].__getitem__)
     value, value_finding = _values(columns[2])
     quality, quality_finding = _qualities(columns[3])
     findings = [shape, sensor_finding, time_finding, value_finding, quality_finding]
-    return gather([sensor, time, value, quality], findings, content=content)
+    return gather(names, time, value, quality, findings, content=content)
 
 
 def bound(body: bytes) -> None:
@@ -123,17 +123,17 @@ def no_object(row: Any) -> str:
     return f"is {kind(row)}, not an object with sensor, time and value"
 
 
-def _values(values: list[Any]) -> tuple[pa.Array, Finding]:
+def _values(values: list[Any]) -> tuple[np.ndarray, Finding]:
     bad = _other_than({float, int}, values)
-    column = pa.array(np.array(_blanked(values, bad, 0.0), dtype=np.float64))
+    column = np.array(_blanked(values, bad, 0.0), dtype=np.float64)
     return column, (bad, lambda row: missing("value", values[row]) or f"value {short(values[row])} is not a number")
 
 
-def _qualities(values: list[Any]) -> tuple[pa.Array, Finding]:
+def _qualities(values: list[Any]) -> tuple[np.ndarray, Finding]:
     if set(map(type, values)) == {type(None)}:
-        return pa.array(np.zeros(len(values), np.int32)), (np.zeros(len(values), bool), str)
+        return np.zeros(len(values), np.int32), (np.zeros(len(values), bool), str)
     bad = np.fromiter((not _is_quality(value) for value in values), bool, len(values))
-    column = pa.array([value or 0 for value in _blanked(values, bad, 0)], pa.int32())
+    column = np.array([value or 0 for value in _blanked(values, bad, 0)], np.int32)
     return column, (bad, lambda row: f"quality {short(values[row])} is not a whole number of 32 bits")
 
 

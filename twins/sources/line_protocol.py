@@ -75,10 +75,11 @@ def decode_lines(body: bytes, *, precision: str = "ns", now: int) -> DecodedRead
     check_rows(len(fields.line))
     time, time_finding = instants(fields.time)
     at_fault = fields.code < 0
-    sensor = pa.DictionaryArray.from_arrays(pa.array(fields.code, mask=at_fault), fields.names)
-    quality = pa.array(np.zeros(len(fields.line), np.int32))
     return gather(
-        [sensor, time, pa.array(fields.value), quality],
+        (fields.code, fields.names),
+        time,
+        fields.value,
+        np.zeros(len(fields.line), np.int32),
         [(at_fault, lambda row: faults[int(fields.line[row])]), time_finding],
         content=lambda row: tokens.text(int(fields.line[row])),
         places=fields.line,

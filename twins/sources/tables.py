@@ -14,8 +14,8 @@ import pyarrow.types as kinds
 
 from twins.exceptions import MalformedBody
 from twins.lake import from_microseconds
-from twins.sources.columns import FIRST_US, LAST_US, binary_sensors, instants, sensors
-from twins.sources.decoded import DecodedReadings, Finding, check_rows, gather
+from twins.sources.columns import FIRST_US, LAST_US, binary_sensors, instants, is_null, sensors
+from twins.sources.decoded import DecodedReadings, Finding, Names, check_rows, gather
 
 NAMES = ("sensor", "time", "value", "quality")
 _FACTORS = {"s": 1_000_000, "ms": 1_000, "us": 1}
@@ -47,9 +47,9 @@ def from_table(table: pa.Table) -> DecodedReadings:
     time, time_finding = _times(_whole(table["time"]))
     value, value_finding = _values(_whole(table["value"]))
     quality, quality_finding = _qualities(table)
-    sensor, sensor_finding = _sensors(table["sensor"])
+    names, sensor_finding = _sensors(table["sensor"])
     findings = [sensor_finding, time_finding, value_finding, quality_finding]
-    return gather([sensor, time, value, quality], findings, content=lambda row: _content(table, row))
+    return gather(names, time, value, quality, findings, content=lambda row: _content(table, row))
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -83,12 +83,12 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
-def _sensors(column: pa.ChunkedArray) -> tuple[pa.Array, Finding]:
+def _sensors(column: pa.ChunkedArray) -> tuple[Names, Finding]:
     kind = column.type
     if kinds.is_dictionary(kind):
-        encoded = _whole(column.unify_dictionaries())
-        names = encoded.dictionary
-        encoded = pa.DictionaryArray.from_arrays(encoded.indices.cast(pa.int32()), names)
+        encoded = _whole(column if column.num_chunks == 1 else column.unify_dictionaries())
+        if encoded.indices.type != pa.int32():
+            encoded = pa.DictionaryArray.from_arrays(encoded.indices.cast(pa.int32()), encoded.dictionary)
     else:
         # Encoding knows neither views nor the wider kinds.
         narrow = pa.string() if _is_text(kind) else kind if kinds.is_fixed_size_binary(kind) else pa.binary()
@@ -98,38 +98,40 @@ def _sensors(column: pa.ChunkedArray) -> tuple[pa.Array, Finding]:
     return sensors(encoded, lambda row: encoded[row].as_py())
 
 
-def _times(column: pa.Array) -> tuple[pa.Array, Finding]:
+def _times(column: pa.Array) -> tuple[np.ndarray, Finding]:
     numbers = column.view(pa.int64())
     factor = _FACTORS.get(column.type.unit)
-    found = numbers.fill_null(0).to_numpy()
+    found = (numbers.fill_null(0) if numbers.null_count else numbers).to_numpy()
     if factor is None:
         found = found // 1_000
     elif factor > 1:
         # A product that would overflow is as far away as one that only leaves the calendar.
         found = np.clip(found, FIRST_US // factor - 1, LAST_US // factor + 1) * factor
     if numbers.null_count:
-        found = np.where(numbers.is_null().to_numpy(zero_copy_only=False), LAST_US + 1, found)
+        found = np.where(is_null(numbers), LAST_US + 1, found)
     return instants(found)
 
 
-def _values(column: pa.Array) -> tuple[pa.Array, Finding]:
-    bad = column.is_null().to_numpy(zero_copy_only=False)
+def _values(column: pa.Array) -> tuple[np.ndarray, Finding]:
+    bad = is_null(column)
     numbers = column if column.type == pa.float64() else column.cast(pa.float64(), safe=False)
-    return numbers.fill_null(0.0) if bad.any() else numbers, (bad, lambda row: "has no value")
+    if numbers.null_count:
+        numbers = numbers.fill_null(0.0)
+    return numbers.to_numpy(), (bad, lambda row: "has no value")
 
 
-def _qualities(table: pa.Table) -> tuple[pa.Array, Finding]:
+def _qualities(table: pa.Table) -> tuple[np.ndarray, Finding]:
     rows = table.num_rows
     fine: Finding = (np.zeros(rows, bool), str)
     if "quality" not in table.column_names or kinds.is_null(table["quality"].type):
-        return pa.array(np.zeros(rows, np.int32)), fine
-    column = _whole(table["quality"]).fill_null(0)
+        return np.zeros(rows, np.int32), fine
+    column = _whole(table["quality"])
+    found = (column.fill_null(0) if column.null_count else column).to_numpy()
     if column.type == pa.int32():
-        return column, fine
-    found = column.to_numpy()
+        return found, fine
     bad = (found > 2**31 - 1) | (found < -(2**31))
     kept = np.where(bad, 0, found).astype(np.int32)
-    return pa.array(kept), (bad, lambda row: f"quality {found[row]} is not a whole number of 32 bits")
+    return kept, (bad, lambda row: f"quality {found[row]} is not a whole number of 32 bits")
 
 
 def _content(table: pa.Table, row: int) -> str:
@@ -139,7 +141,5 @@ def _content(table: pa.Table, row: int) -> str:
     if isinstance(content["sensor"], bytes):
         content["sensor"] = content["sensor"].hex()
     instant = _times(table["time"].slice(row, 1).combine_chunks())
-    content["time"] = (
-        None if instant[1][0][0] else from_microseconds(instant[0].cast(pa.int64())[0].as_py()).isoformat()
-    )
+    content["time"] = None if instant[1][0][0] else from_microseconds(int(instant[0][0])).isoformat()
     return orjson.dumps({name: content[name] for name in NAMES if name in content}).decode()

@@ -56,7 +56,7 @@ def test_a_batch_with_one_faulty_row_leaves_nothing_behind(sensor_keys, accept) 
     assert (answer.batch, answer.accepted, answer.rejected, answer.repeated) == (None, 0, 3, False)
     assert [(reject.index, reject.reason) for reject in answer.rejects] == [
         (1, f"sensor {sensor_keys[0] + 1000} is not registered"),
-        (2, "the value is nan, not a finite number"),
+        (2, "the value is missing, or NaN"),
         (3, "the time is after 2026-06-02 00:00 UTC, in the future"),
     ]
     assert not Batch.objects.exists()
