@@ -267,11 +267,15 @@ def _declared(reach: Reach) -> Q:
 
 def _references(of_target: Callable[[Reach, type[Model]], Q]) -> Callable[[Reach], Q]:
     def owned(reach: Reach) -> Q:
-        found = Q()
+        keys = []
         for name in TARGETS:
             target: Any = ExternalReference._meta.get_field(name).related_model
-            found |= Q(**{f"{name}__in": target._default_manager.filter(of_target(reach, target)).order_by()})
-        return found
+            seen = target._default_manager.filter(of_target(reach, target)).order_by()
+            # That it is filled tells the database how few rows there are to be looked up.
+            named = ExternalReference.objects.filter(**{f"{name}__isnull": False, f"{name}__in": seen})
+            keys.append(named.order_by().values("pk"))
+        # A union, because of alternatives in one condition each is worked out for the whole table that it is about.
+        return Q(pk__in=keys[0].union(*keys[1:], all=True))
 
     return owned
 

@@ -24,7 +24,14 @@ class GrantAdmin(RegisterAdmin):
     search_fields = ["asset__tag", "asset__name"]
     autocomplete_fields = ["asset"]
     raw_id_fields = ["user"]
+    fieldsets = [
+        ("Who has it: a user or a group", {"fields": ["user", "group"]}),
+        ("What and where", {"fields": ["role", "asset"]}),
+    ]
     changed_by = Action.ADMINISTER
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Grant]:
+        return super().get_queryset(request).select_related("asset")  # whose tag names it
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

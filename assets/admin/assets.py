@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.db.models import F, FilteredRelation, Q, QuerySet
 from django.http import HttpRequest
@@ -17,16 +16,16 @@ from django.utils.safestring import SafeString
 from assets import services
 from assets.admin.bulk import change_criticality, change_status, export_selected, retire
 from assets.admin.declared import DeclaredFields
-from assets.admin.periods import PeriodColumns, installed, instant_in_words
+from assets.admin.inlines import EventInline, InstallationInline, ReferenceInline, RelationInline, SensorInline
+from assets.admin.periods import instant_in_words
 from assets.admin.replacing import may_replace, replace_view
-from assets.admin.saving import RegisterAdmin, visible
-from assets.admin.theme import SplitDateTime, TabularInline
+from assets.admin.saving import RegisterAdmin
+from assets.admin.standing import StandingRows
 from assets.admin.transfer import export_view, import_view, write_view
 from assets.admin.tree import SEARCH_HELP, SEARCHED, tree_view
-from assets.models import Asset, ExternalReference, Installation, MaintenanceEvent, ParameterSubject, Relation, Sensor
+from assets.models import Asset, Installation, ParameterSubject, Relation
 from assets.services import NewAsset, NewInstallation, NewRelation
 
-_SHOWN = 50
 _THERE = {
     "there_since": "period__startswith",
     "there_item": "item__serial_number",
@@ -34,114 +33,6 @@ _THERE = {
     "there_revision": "item__design__revision",
 }
 """What the page says of the item that is installed now."""
-
-
-class _HistoryInline(TabularInline):
-    """The newest rows to read, and new ones to add; a row that stands is changed on its own page."""
-
-    extra = 0
-    can_delete = False
-    show_change_link = True
-    newest_first = "-id"
-    owner = "asset"
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        # Bounded per page, because an old asset has thousands of events and a form of thousands is refused by Django.
-        rows: QuerySet[Any] = super().get_queryset(request)
-        if asset := getattr(request.resolver_match, "kwargs", {}).get("object_id"):
-            newest = self.model._default_manager.filter(**{self.owner: asset}).order_by(self.newest_first, "-id")
-            rows = rows.filter(pk__in=newest.values("pk")[:_SHOWN])
-        return rows.order_by(self.newest_first, "-id")
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-class SensorInline(_HistoryInline):
-    model = Sensor
-    newest_first = "name"
-    fields = ["name", "quantity", "unit", "role", "expected_interval", "valid_min", "valid_max"]
-
-
-class InstallationForm(forms.ModelForm):
-    """An item to be installed; with a reason, what is there now is removed at the same instant."""
-
-    installed_at = forms.SplitDateTimeField(widget=SplitDateTime)
-    replaces_because = forms.CharField(
-        max_length=200, required=False, help_text="Why what is there now is removed at that instant."
-    )
-
-    class Meta:
-        model = Installation
-        fields = ["item"]
-
-
-class InstallationInline(PeriodColumns, _HistoryInline):
-    model = Installation
-    form = InstallationForm
-    newest_first = "-period__startswith"
-    autocomplete_fields = ["item"]
-    readonly_fields = ["removed", "removal_reason"]
-    fields = ["item", "installed_at", "removed", "removal_reason", "replaces_because"]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).select_related("item")
-
-    def installed_at(self, installation: Installation) -> str:
-        """What a row that stands shows in the column of the form's field."""
-        return installed(installation)
-
-    def replaces_because(self, installation: Installation) -> str:
-        return ""
-
-
-class EventInline(_HistoryInline):
-    model = MaintenanceEvent
-    newest_first = "-started_at"
-    autocomplete_fields = ["item"]
-    fields = ["kind", "started_at", "ended_at", "mode", "cause", "item", "downtime_hours", "note"]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).select_related("item")
-
-
-class RelationForm(forms.ModelForm):
-    """A relation from an instant on."""
-
-    since = forms.SplitDateTimeField(widget=SplitDateTime)
-
-    class Meta:
-        model = Relation
-        fields = ["kind", "target", "note"]
-
-
-class RelationInline(_HistoryInline):
-    """What the asset does to others."""
-
-    model = Relation
-    form: Any = RelationForm
-    fk_name = owner = "source"
-    newest_first = "-period__startswith"
-    verbose_name_plural = "relations to others"
-    autocomplete_fields = ["target"]
-    fields = ["kind", "target", "since", "until", "note"]
-    readonly_fields = ["until"]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return visible(request, super().get_queryset(request)).select_related("source", "target")
-
-    def since(self, relation: Relation) -> str:
-        """What a row that stands shows in the column of the form's field."""
-        return instant_in_words(relation.period.lower) if relation.period else ""
-
-    def until(self, relation: Relation) -> str:
-        return instant_in_words(relation.period.upper) if relation.period and relation.period.upper else ""
-
-
-class ReferenceInline(_HistoryInline):
-    model = ExternalReference
-    newest_first = "system"
-    fields = ["system", "kind", "key"]
 
 
 class CriticalityFilter(admin.SimpleListFilter):
@@ -159,7 +50,7 @@ class CriticalityFilter(admin.SimpleListFilter):
 
 
 @admin.register(Asset)
-class AssetAdmin(DeclaredFields, RegisterAdmin):
+class AssetAdmin(DeclaredFields, StandingRows, RegisterAdmin):
     declares = (ParameterSubject.ASSET,)
     actions = [change_status, change_criticality, retire, export_selected]
     readonly_fields = ["now"]
@@ -168,12 +59,9 @@ class AssetAdmin(DeclaredFields, RegisterAdmin):
     list_filter = ["level", "status", CriticalityFilter]
     search_fields = SEARCHED
 
-    class Media:
-        css = {"all": ["assets/register.css"]}
-
     search_help_text = SEARCH_HELP
     autocomplete_fields = ["parent", "type", "design"]
-    fields = ["tag", "name", ("level", "status", "criticality"), "parent", ("type", "design"), "attributes"]
+    fields = ["tag", "name", ("level", "status"), "criticality", "parent", ("type", "design"), "attributes"]
     inlines = [InstallationInline, EventInline, SensorInline, RelationInline, ReferenceInline]
 
     def get_urls(self) -> list[Any]:

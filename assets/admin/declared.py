@@ -8,9 +8,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from django import forms
+from django.contrib import admin
 from django.db import models
 from django.http import HttpRequest
+from django.utils.safestring import SafeString
 
+from assets.admin.tables import table
 from assets.models import ParameterDefinition, ParameterKind, ParameterSubject
 from assets.selectors import declared_by_designs, declared_by_types
 
@@ -19,6 +22,12 @@ _COLUMNS: Final = {
     ParameterSubject.ASSET: "attributes",
     ParameterSubject.ITEM: "build",
     ParameterSubject.ACCEPTANCE: "acceptance",
+}
+_TITLES: Final = {
+    "parameters": "As designed",
+    "attributes": "Declared attributes",
+    "build": "As built",
+    "acceptance": "As tested before delivery",
 }
 
 
@@ -61,25 +70,51 @@ class DeclaredFields:
         return super().get_form(request, obj, change=change, form=made, **kwargs)  # type: ignore[misc]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        sets = super().get_fieldsets(request, obj)  # type: ignore[misc]
-        titles = {
-            "parameters": "As designed",
-            "attributes": "Declared attributes",
-            "build": "As built",
-            "acceptance": "As tested before delivery",
-        }
-        names = list(self._writable(request, obj))
-        declared = [
-            (title, {"fields": own})
-            for column, title in titles.items()
-            if (own := [name for name in names if name.startswith(f"{column}.")])
+        """The fields of the row, then those that are declared, and last what nobody declares."""
+        definitions, columns = self.definitions(request, obj), [_COLUMNS[subject] for subject in self.declares]
+        apart = {*definitions, *columns}
+        sets = [
+            (title, {**options, "fields": [name for name in options["fields"] if name not in apart]})
+            for title, options in super().get_fieldsets(request, obj)  # type: ignore[misc]
         ]
-        return [*sets, *declared]
+        if not self._may_write(request, obj):
+            vars(obj)["told"] = {column: _told(column, getattr(obj, column), definitions) for column in columns}
+            return [*sets, *((_TITLES[column], {"fields": [f"{column}_told"]}) for column in columns)]
+        declared = [
+            (_TITLES[column], {"fields": own})
+            for column in columns
+            if (own := [name for name in definitions if name.startswith(f"{column}.")])
+        ]
+        # Whoever has no such values need not look at braces.
+        free = any(_free(column, getattr(obj, column), definitions) for column in columns) if obj else False
+        return [
+            *sets,
+            *declared,
+            ("What no type or design declares", {"fields": columns, "classes": [] if free else ["collapse"]}),
+        ]
+
+    @admin.display(description="values")
+    def parameters_told(self, row: Any) -> SafeString | str:
+        return vars(row)["told"]["parameters"]
+
+    @admin.display(description="values")
+    def attributes_told(self, row: Any) -> SafeString | str:
+        return vars(row)["told"]["attributes"]
+
+    @admin.display(description="values")
+    def build_told(self, row: Any) -> SafeString | str:
+        return vars(row)["told"]["build"]
+
+    @admin.display(description="values")
+    def acceptance_told(self, row: Any) -> SafeString | str:
+        return vars(row)["told"]["acceptance"]
 
     def _writable(self, request: HttpRequest, obj: Any) -> dict[str, ParameterDefinition]:
-        """Who may only look sees the values as they are kept."""
-        may = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)  # type: ignore[attr-defined]
-        return self.definitions(request, obj) if may else {}
+        """Who may only look reads the values in a table."""
+        return self.definitions(request, obj) if self._may_write(request, obj) else {}
+
+    def _may_write(self, request: HttpRequest, obj: Any) -> bool:
+        return bool(self.has_change_permission(request, obj) if obj else self.has_add_permission(request))  # type: ignore[attr-defined]
 
     def _field(self, request: HttpRequest, one: ParameterDefinition) -> forms.Field:
         column: Any = {
@@ -124,6 +159,20 @@ class _DeclaredForm(forms.ModelForm):
             if isinstance(cleaned.get(column), dict) and value not in (None, ""):
                 cleaned[column] = {**cleaned[column], one.name: value}
         return cleaned
+
+
+def _free(column: str, values: dict[str, Any], definitions: dict[str, ParameterDefinition]) -> dict[str, Any]:
+    """The values that nobody declares."""
+    return {name: value for name, value in (values or {}).items() if f"{column}.{name}" not in definitions}
+
+
+def _told(column: str, values: dict[str, Any], definitions: dict[str, ParameterDefinition]) -> SafeString | str:
+    """The values as a table, by the name under which they are declared, with their units."""
+    rows = []
+    for name, value in sorted((values or {}).items()):
+        one = definitions.get(f"{column}.{name}")
+        rows.append([one or name, ("yes" if value else "no") if isinstance(value, bool) else value])
+    return table(["name", "value"], rows)
 
 
 def _named(column: Any, name: str) -> Any:

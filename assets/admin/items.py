@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from django import forms
 from django.contrib import admin
@@ -11,31 +11,17 @@ from django.http import HttpRequest
 
 from assets import services
 from assets.admin.declared import DeclaredFields
+from assets.admin.inlines import ItemInstallationsInline
 from assets.admin.periods import PeriodColumns
-from assets.admin.saving import RegisterAdmin, RegisterForm, visible
-from assets.admin.theme import SplitDateTime, TabularInline
+from assets.admin.saving import RegisterAdmin, RegisterForm
+from assets.admin.standing import StandingRows
+from assets.admin.theme import SplitDateTime
 from assets.models import Installation, Item, MaintenanceEvent, ParameterSubject, Sensor
 from assets.permissions import Action
 
 
-class ItemInstallationsInline(PeriodColumns, TabularInline):
-    """Where the item was; installing is done at the asset."""
-
-    model = Installation
-    fields = ["asset", "installed", "removed", "removal_reason"]
-    readonly_fields = ["asset", "installed", "removed", "removal_reason"]
-    extra = 0
-    can_delete = False
-
-    def get_queryset(self, request: HttpRequest) -> Any:
-        return visible(request, super().get_queryset(request)).select_related("asset")
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
 @admin.register(Item)
-class ItemAdmin(DeclaredFields, RegisterAdmin):
+class ItemAdmin(DeclaredFields, StandingRows, RegisterAdmin):
     declares = (ParameterSubject.ITEM, ParameterSubject.ACCEPTANCE)
     list_display = ["serial_number", "design", "manufacturer", "made_at"]
     list_select_related = ["design"]
@@ -76,6 +62,9 @@ class InstallationAdmin(PeriodColumns, RegisterAdmin):
     ordering = ["-period__startswith", "-id"]
     changed_by = Action.RECORD
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Installation]:
+        return super().get_queryset(request).select_related("asset", "item")  # which name it
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
@@ -93,6 +82,11 @@ class InstallationAdmin(PeriodColumns, RegisterAdmin):
         )
 
 
+MEASURED: Final[list[Any]] = [
+    "quantity", "unit", "role", "expected_interval", ("valid_min", "valid_max"), "retention_days", "privacy",
+]  # fmt: skip
+
+
 @admin.register(Sensor)
 class SensorAdmin(RegisterAdmin):
     list_display = ["name", "asset", "quantity", "unit", "role", "expected_interval"]
@@ -101,6 +95,10 @@ class SensorAdmin(RegisterAdmin):
     search_fields = ["name", "quantity", "asset__tag", "asset__name"]
     autocomplete_fields = ["asset"]
     readonly_fields = ["uuid"]
+    fields = ["asset", "name", *MEASURED, "uuid"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Sensor]:
+        return super().get_queryset(request).select_related("asset")  # whose tag names it
 
 
 @admin.register(MaintenanceEvent)
@@ -112,3 +110,6 @@ class MaintenanceEventAdmin(RegisterAdmin):
     changed_by = Action.RECORD
     search_fields = ["asset__tag", "asset__name", "item__serial_number", "mode", "note"]
     autocomplete_fields = ["asset", "item"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[MaintenanceEvent]:
+        return super().get_queryset(request).select_related("asset")  # whose tag names it

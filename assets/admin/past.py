@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from itertools import groupby
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from django.db.models import ForeignKey, JSONField, Model
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
+from assets.admin.periods import instant_in_words
 from assets.admin.saving import rights
 from assets.history import Difference, RowChange, changes_of
 from assets.models import version_models
@@ -101,5 +103,7 @@ def _said(value: Any) -> str:
     if value in (None, "", [], {}):
         return ""
     if isinstance(value, Range):
-        return f"from {value.lower}" + (f" to {value.upper}" if value.upper else "")
+        return f"from {_said(value.lower)}" + (f" to {_said(value.upper)}" if value.upper else "")
+    if isinstance(value, datetime):
+        return instant_in_words(value)
     return str(value) if not isinstance(value, bool) else "yes" if value else "no"

@@ -88,10 +88,17 @@ class RelationAdmin(RegisterAdmin):
 @admin.register(ExternalReference)
 class ExternalReferenceAdmin(RegisterAdmin):
     list_display = ["system", "kind", "key", "names"]
-    list_select_related = list(TARGETS)
+    # A list names what a key names, and that in turn by what it hangs on.
+    list_select_related = [
+        *TARGETS, "sensor__asset", "event__asset", "relation__source", "relation__target", "installation__asset",
+        "installation__item",
+    ]  # fmt: skip
     search_fields = ["key", "system"]
     search_help_text = "Any part of a key or of the name of a system."
-    fields = ["system", "kind", "key", *TARGETS]
+    fieldsets = [
+        (None, {"fields": ["system", "kind", "key"]}),
+        ("What the key names: fill exactly one", {"fields": list(TARGETS)}),
+    ]
     autocomplete_fields = list(TARGETS)
 
     @admin.display(description="names")

@@ -15,11 +15,11 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from assets import services
+from assets.admin.paging import LongList
 from assets.admin.theme import ModelAdmin
 from assets.exceptions import AssetsError
 from assets.history import Origin, origin, request_id
 from assets.permissions import Action, Rights, rights_of
-from assets.selectors import matching
 
 
 def rights(request: HttpRequest) -> Rights:
@@ -64,14 +64,15 @@ class RegisterForm(forms.ModelForm):
         return cleaned
 
 
-class RegisterAdmin(ModelAdmin):
+class RegisterAdmin(LongList, ModelAdmin):
     """A page of the register."""
 
     form = RegisterForm
-    list_per_page = 50
-    show_full_result_count = False
     changed_by = Action.CHANGE
     """What a user must be allowed to do with a row in order to save it."""
+
+    class Media:
+        css = {"all": ["assets/register.css"]}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return visible(request, super().get_queryset(request))
@@ -112,11 +113,6 @@ class RegisterAdmin(ModelAdmin):
         from assets.admin.past import history_view  # which reads rights from here
 
         return history_view(self, request, object_id)
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        return matching(queryset, self.get_search_fields(request), search_term), False
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change=change, **kwargs)

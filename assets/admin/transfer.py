@@ -46,6 +46,7 @@ from assets.permissions import Action as Deed
 KEPT: Final = timedelta(hours=1)
 MOST_SHOWN: Final = 500
 """Rows of a preview that are shown, refused ones and others each; all are counted."""
+_WORDS: Final = [(name, name.replace("_", " ")) for name in TABLES]
 _SUFFIXES: Final = (".csv", ".tsv", ".txt", ".json", ".xlsx")
 
 
@@ -57,7 +58,7 @@ class UploadForm(forms.Form):
         widget=FileInput, help_text="CSV, XLSX or JSON, with names and external keys as in an export."
     )
     table = forms.ChoiceField(
-        choices=[("", "as the file is named"), *((name, name.replace("_", " ")) for name in TABLES)],
+        choices=[("", "as the file is named"), *_WORDS],
         required=False,
         help_text="Of a file of one table that is not named after it.",
     )
@@ -101,7 +102,7 @@ def import_view(model_admin: Any, request: HttpRequest) -> HttpResponse:
         "verb": "Preview",
         "back": reverse("admin:index"),
         "template": "assets/admin/import.html",
-        "tables": list(TABLES),
+        "tables": _WORDS,
     }
     if not may_import(request):
         if request.method == "POST" or not request.user.has_perm("twins_assets.view_asset"):

@@ -72,8 +72,9 @@ class Writer:
         self._create_assets([each for each in rows if each.planned.action is Action.CREATE])
         changed = [each.planned for each in rows if each.planned.action is Action.CHANGE]
         changed = [row for row in changed if row.changes.keys() - {KEY_HEADER}]
-        for row in changed:  # a parent that was created only now has its id only now
-            row.record.parent_id = row.record.parent.pk if row.record.parent else None
+        for row in changed:
+            if "parent" in row.changes:  # one that was created only now has its id only now
+                row.record.parent_id = row.record.parent.pk if row.record.parent else None
         services.change_assets(assets=[row.record for row in changed], actor=self._actor)
         self._refer("asset", (each.planned for each in rows))
 

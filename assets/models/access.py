@@ -47,5 +47,7 @@ class Grant(models.Model):
         ]
 
     def __str__(self) -> str:
-        where = f"asset {self.asset_id}" if self.asset_id else "the whole register"
+        # By its tag where that was read along; text is no reason for a query.
+        asset = self._state.fields_cache.get("asset")
+        where = (asset.tag if asset else f"asset {self.asset_id}") if self.asset_id else "the whole register"
         return f"{self.role} of {where}"

@@ -61,4 +61,7 @@ class MaintenanceEvent(models.Model):
         indexes = [models.Index(fields=["asset", "-started_at"]), found_by("event", "note")]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.started_at:%Y-%m-%d}"
+        # At its asset where that was read along; text is no reason for a query.
+        asset = self._state.fields_cache.get("asset")
+        where = f" at {asset.tag}" if asset else ""
+        return f"{self.get_kind_display().lower()}{where} {self.started_at:%Y-%m-%d}"

@@ -65,5 +65,10 @@ class Installation(models.Model):
         ]
 
     def __str__(self) -> str:
-        since = f"from {self.period.lower:%Y-%m-%d}"
-        return since if self.period.upper is None else f"{since} to {self.period.upper:%Y-%m-%d}"
+        # Which item where, as far as it was read along; text is no reason for a query.
+        item, asset = (self._state.fields_cache.get(name) for name in ("item", "asset"))
+        named = [item.serial_number] if item else []
+        named += [f"at {asset.tag}"] if asset else []
+        period = f"from {self.period.lower:%Y-%m-%d}"
+        period += "" if self.period.upper is None else f" to {self.period.upper:%Y-%m-%d}"
+        return " ".join([*named, period])

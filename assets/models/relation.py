@@ -70,4 +70,4 @@ class Relation(models.Model):
             asset.tag if asset else f"asset {key}"
             for asset, key in zip(ends, (self.source_id, self.target_id), strict=True)
         ]
-        return f"{source} {self.get_kind_display()} {target}"
+        return f"{source} {self.get_kind_display().lower()} {target}"

@@ -71,7 +71,9 @@ class Sensor(Measured):
         ]
 
     def __str__(self) -> str:
-        return self.name
+        # Of its asset where that was read along; text is no reason for a query.
+        asset = self._state.fields_cache.get("asset")
+        return f"{self.name} of {asset.tag}" if asset else self.name
 
 
 class SensorTemplate(Declared, Measured):

@@ -17,20 +17,17 @@ _LONG = 3
 def matching(rows: QuerySet[Any], fields: Sequence[str], text: str) -> QuerySet[Any]:
     """Those of the rows that have each word of the text in one of the fields, `asset__tag` and the like among them.
 
-    A word of one or two characters is looked for at the beginning only. Of each field the first `MOST_FOUND` rows by
+    A text of one or two characters is looked for at the beginning only. Of each field the first `MOST_FOUND` rows by
     id count, so that a word that is everywhere is answered as fast as a rare one.
     """
     *words, longest = sorted(text.split(), key=len) or [""]
     if not longest:
         return rows
     others = reduce(QuerySet.filter, (_anywhere(rows.model, fields, word) for word in words), rows.order_by("pk"))
+    how = "icontains" if len(longest) >= _LONG else "istartswith"
     # A union, because for alternatives in one condition no index is used as soon as they lie in two tables.
-    found = [others.filter(_has(field, longest)).values("pk")[:MOST_FOUND] for field in fields]
+    found = [others.filter(**{f"{field}__{how}": longest}).values("pk")[:MOST_FOUND] for field in fields]
     return rows.filter(pk__in=reduce(lambda one, other: one.union(other), found))
-
-
-def _has(field: str, word: str) -> Q:
-    return Q((f"{field}__{'icontains' if len(word) >= _LONG else 'istartswith'}", word))
 
 
 def _anywhere(model: type[Model], fields: Sequence[str], word: str) -> Q:
@@ -41,9 +38,9 @@ def _anywhere(model: type[Model], fields: Sequence[str], word: str) -> Q:
 def _with(model: type[Model], field: str, word: str) -> Q:
     relation, _, rest = field.partition("__")
     if not rest:
-        return _has(field, word)
+        return Q((f"{field}__icontains", word))
     if model._meta.get_field(relation).many_to_one:
         # The assets of a name are far fewer than the sensors of such assets.
         target: Any = model._meta.get_field(relation).related_model
         return Q((f"{relation}__in", target._default_manager.order_by().filter(_with(target, rest, word)).values("pk")))
-    return Q(pk__in=model._default_manager.order_by().filter(_has(field, word)).values("pk"))
+    return Q(pk__in=model._default_manager.order_by().filter(**{f"{field}__icontains": word}).values("pk"))

@@ -246,9 +246,9 @@ def test_a_relation_is_called_by_the_tags_that_are_known(plant: dict[str, Asset]
     relate_assets(relations=[feeds(plant["T1"], plant["T2"], datetime(2026, 1, 1, tzinfo=UTC))])
     relation = Relation.objects.get()
     with CaptureQueriesContext(connection) as asked:
-        assert str(relation) == f"asset {plant['T1'].pk} Feeds asset {plant['T2'].pk}"
+        assert str(relation) == f"asset {plant['T1'].pk} feeds asset {plant['T2'].pk}"
     assert len(asked) == 0
-    assert str(Relation.objects.select_related("source", "target").get()) == "T1 Feeds T2"
+    assert str(Relation.objects.select_related("source", "target").get()) == "T1 feeds T2"
 
 
 def test_moves_of_one_call_are_made_together(plant: dict[str, Asset]) -> None:

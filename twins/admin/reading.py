@@ -6,14 +6,12 @@ from typing import Any
 
 from django.http import HttpRequest
 
+from assets.admin.paging import LongList
 from assets.admin.theme import ModelAdmin
 
 
-class ReadOnlyAdmin(ModelAdmin):
+class ReadOnlyAdmin(LongList, ModelAdmin):
     """Rows that services write and people look at."""
-
-    list_per_page = 50
-    show_full_result_count = False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

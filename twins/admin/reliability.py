@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Count, QuerySet
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from assets.admin.saving import rights
-from assets.models import Asset, Design
+from assets.admin.tables import table
+from assets.models import Asset, Design, Item
 from assets.permissions import Action
-from twins.admin import tables, words
+from twins.admin import words
 from twins.admin.reading import ReadOnlyAdmin
 from twins.ml.reliability import MeanTime
 from twins.models import DesignReliability
@@ -40,7 +42,8 @@ class ReliabilityAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[DesignReliability]:
         rows = super().get_queryset(request).filter(rights(request).reach(Action.VIEW).of(Design))
-        return rows.annotate(items_count=Count("items", distinct=True))
+        made = Item.objects.filter(design=OuterRef("pk")).order_by().values("design").annotate(count=Count("pk"))
+        return rows.annotate(items_count=Coalesce(Subquery(made.values("count")), 0))
 
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
@@ -50,7 +53,7 @@ class ReliabilityAdmin(ReadOnlyAdmin):
         if row is not None:
             seen = rights(request).reach(Action.VIEW).assets()
             vars(row)["told"] = reliability_of([row], now=timezone.now(), visible=seen).get(row.pk)
-            vars(row)["seen"] = seen
+            vars(row)["record"] = _record(row, seen)
         return row
 
     @admin.display(description="items", ordering="items_count")
@@ -104,13 +107,13 @@ class ReliabilityAdmin(ReadOnlyAdmin):
             ]
             for one in (told.comparisons if told is not None else [])
         ]
-        return tables.table(["built", "life ratio", "interval", "failed", "others failed", "by chance"], rows)
+        return table(["built", "life ratio", "interval", "failed", "others failed", "by chance"], rows)
 
     @admin.display(description="failure modes")
     def modes_table(self, row: DesignReliability) -> SafeString | str:
         told = _told(row)
         rows = [[mode or "not recorded", mean(of, told.unit)] for mode, of in told.modes] if told is not None else []
-        return tables.table(["mode", "mean time"], rows)
+        return table(["mode", "mean time"], rows)
 
     @admin.display(description="bad actors")
     def actors_table(self, row: DesignReliability) -> SafeString | str:
@@ -122,18 +125,23 @@ class ReliabilityAdmin(ReadOnlyAdmin):
             for one in actors
             if one.place in places
         ]
-        return tables.table(["place", "failures", "expected", "by chance"], rows)
+        return table(["place", "failures", "expected", "by chance"], rows)
 
     @admin.display(description="by site")
     def record_table(self, row: DesignReliability) -> SafeString | str:
-        records = track_records([row.pk])
-        sites = Asset.objects.filter(vars(row)["seen"]).in_bulk([site for _, site in records])
-        rows = [
-            [sites[site], told.warnings.sentence(), told.warnings.missed, _brier(told.calibration)]
-            for (_, site), told in records.items()
-            if site in sites
-        ]
-        return tables.table(["site", "warnings", "failures missed", "Brier (of a constant)"], rows)
+        return vars(row)["record"]  # put there by get_object
+
+
+def _record(row: Design, seen: Q) -> SafeString | str:
+    """How often warnings were right, at the sites that are seen."""
+    records = track_records([row.pk])
+    sites = Asset.objects.filter(seen).in_bulk([site for _, site in records])
+    rows = [
+        [sites[site], told.warnings.sentence(), told.warnings.missed, _brier(told.calibration)]
+        for (_, site), told in records.items()
+        if site in sites
+    ]
+    return table(["site", "warnings", "failures missed", "Brier (of a constant)"], rows)
 
 
 def mean(of: MeanTime, unit: str) -> str:

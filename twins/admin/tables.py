@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from assets.admin.periods import installed, removed
+from assets.admin.tables import table
 from assets.models import Asset
 from assets.selectors import installation_history, latest_events
 from twins.admin import words
@@ -144,9 +143,3 @@ def _installations(row: Assessment) -> SafeString | str:
         for one in installation_history([row.asset_id])[row.asset_id]
     ]
     return table(["item", "design", "installed", "removed", "why"], cells)
-
-
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> SafeString | str:
-    """A small table, or a dash where there is nothing."""
-    cells = list(rows)
-    return render_to_string("twins/admin/table.html", {"columns": columns, "rows": cells}) if cells else "-"

@@ -62,12 +62,12 @@ def test_a_relation_is_told_in_words(client: Client) -> None:
         relations=[services.NewRelation(source=plant["A"], target=plant["B"], kind="feeds", start=start, note="")]
     )
     page = client.get(history(relation))
-    assert page.context["title"] == "What became of A Feeds B"
+    assert page.context["title"] == "What became of A feeds B"
     told = {line["label"]: line["new"] for line in page.context["changes"][0]["differences"]}
-    assert told["period"] == "from 2026-01-01 00:00:00+00:00"
+    assert told["period"] == "from Jan. 1, 2026, midnight"
     services.end_relations(relations=[relation], at=datetime(2026, 2, 1, tzinfo=UTC))
     told = {line["label"]: line["new"] for line in client.get(history(relation)).context["changes"][0]["differences"]}
-    assert told["period"] == "from 2026-01-01 00:00:00+00:00 to 2026-02-01 00:00:00+00:00"
+    assert told["period"] == "from Jan. 1, 2026, midnight to Feb. 1, 2026, midnight"
 
 
 def wish(tag: str) -> services.NewAsset:

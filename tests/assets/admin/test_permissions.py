@@ -36,7 +36,7 @@ def change(client: Client, row: Any) -> int:
 def test_lists_and_pages_end_where_the_role_ends(client: Client, ada: User, plant: Plant) -> None:
     give_role(role="planner", user=ada, asset=plant["T1-PU"])
     assert listed(client, "asset") == {"T1-PU Pump", "T1-DE Drive-end bearing", "T1-NDE Non-drive-end bearing"}
-    assert listed(client, "sensor") == {"S-T1-PU", "S-T1-DE", "S-T1-NDE"}
+    assert listed(client, "sensor") == {f"S-{tag} of {tag}" for tag in ("T1-PU", "T1-DE", "T1-NDE")}
     assert change(client, plant["T1-DE"]) == 200
     for foreign in (plant["T1"], plant["T2-DE"], Sensor.objects.get(name="S-T2")):
         assert change(client, foreign) == 302  # Django's answer for a row that is not there

@@ -77,7 +77,8 @@ def test_assets_are_found_by_any_part_of_what_names_them(
         assert tags(planner, q=text) == ["LÜ-1"], text
     assert tags(planner, q="S3") == ["T2-DE"]
     assert tags(planner, q="t1-") == ["T1-DE", "T1-NDE", "T1-PU"]
-    assert tags(planner, q="frisch t2") == []
+    assert tags(planner, q="frisch t2") == tags(planner, q="bearing 4") == []
+    assert tags(planner, q="train 2") == ["T2"]
     listing = planner.get(reverse("admin:twins_assets_asset_changelist"), {"q": "LÜFTER"})
     assert [asset.tag for asset in listing.context["cl"].result_list] == ["LÜ-1"]
     # What patterns mean to SQL is text to whoever looks for it.

@@ -142,7 +142,7 @@ def _statements(planner: Client, assess: Callable[..., Assessment], count: int) 
 def test_the_list_takes_the_same_few_statements_for_any_number_of_assets(
     planner: Client, assess: Callable[..., Assessment]
 ) -> None:
-    few, many = _statements(planner, assess, 3), _statements(planner, assess, 200)
+    few, many = _statements(planner, assess, 60), _statements(planner, assess, 200)  # more than a page each
     assert few == many
     assert many <= 15
 
