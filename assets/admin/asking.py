@@ -34,7 +34,7 @@ def ask(
     context = {
         **model_admin.admin_site.each_context(request),
         "opts": model_admin.opts,
-        "media": form.media if form else "",
+        "media": model_admin.media + form.media if form else "",  # widgets rely on the scripts of every form
         **{"form": form, "title": title, "verb": verb, "back": back, **more},
     }
     return TemplateResponse(request, template, context)

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 from django import forms
 
 from assets.admin.periods import installed, instant_in_words, removed
-from assets.admin.standing import StandingInline
-from assets.admin.theme import SplitDateTime
+from assets.admin.standing import StackedStanding, TabularStanding
+from assets.admin.theme import SplitDateTime, TextInput
 from assets.models import ExternalReference, Installation, MaintenanceEvent, Relation, Sensor
 
 
@@ -17,7 +17,10 @@ class InstallationForm(forms.ModelForm):
 
     installed_at = forms.SplitDateTimeField(widget=SplitDateTime)
     replaces_because = forms.CharField(
-        max_length=200, required=False, help_text="Why what is there now is removed at that instant."
+        max_length=200,
+        required=False,
+        widget=TextInput,
+        help_text="Why what is there now is removed at that instant.",
     )
 
     class Meta:
@@ -25,7 +28,7 @@ class InstallationForm(forms.ModelForm):
         fields = ["item"]
 
 
-class InstallationInline(StandingInline):
+class InstallationInline(TabularStanding):
     model = Installation
     form: Any = InstallationForm
     verbose_name_plural = "new installations"
@@ -39,14 +42,14 @@ class InstallationInline(StandingInline):
         return [row.item, row.item.design, installed(row), removed(row), row.removal_reason]
 
 
-class EventInline(StandingInline):
+class EventInline(StackedStanding):
     model = MaintenanceEvent
     verbose_name_plural = "new maintenance events"
     first = ("-started_at",)
     joined = ("item",)
     columns = ("what", "started", "ended", "failure mode", "cause", "item", "downtime in h", "note")
     autocomplete_fields = ["item"]
-    fields = ["kind", "started_at", "ended_at", "mode", "cause", "item", "downtime_hours", "note"]
+    fields = ["kind", ("started_at", "ended_at"), ("mode", "cause"), ("item", "downtime_hours"), "note"]
 
     def cells(self, row: MaintenanceEvent) -> list[object]:
         began, ended = instant_in_words(row.started_at), instant_in_words(row.ended_at) if row.ended_at else ""
@@ -54,7 +57,7 @@ class EventInline(StandingInline):
         return [row.get_kind_display(), began, ended, row.mode, row.cause, row.item or "", hours, row.note]
 
 
-class SensorInline(StandingInline):
+class SensorInline(TabularStanding):
     model = Sensor
     verbose_name_plural = "new sensors"
     first = ("name",)
@@ -76,7 +79,7 @@ class RelationForm(forms.ModelForm):
         fields = ["kind", "target", "note"]
 
 
-class RelationInline(StandingInline):
+class RelationInline(TabularStanding):
     """What the asset does to others."""
 
     model = Relation
@@ -94,7 +97,7 @@ class RelationInline(StandingInline):
         return [row.get_kind_display(), row.target, instant_in_words(row.period.lower), until, row.note]
 
 
-class ReferenceInline(StandingInline):
+class ReferenceInline(TabularStanding):
     model = ExternalReference
     verbose_name_plural = "new external references"
     first = ("system", "kind")
@@ -105,7 +108,7 @@ class ReferenceInline(StandingInline):
         return [row.key, row.kind, row.system]
 
 
-class ItemInstallationsInline(StandingInline):
+class ItemInstallationsInline(TabularStanding):
     """Where the item was; installing is done at the asset."""
 
     model = Installation

@@ -8,9 +8,10 @@ rolled back and the page is built once more with the refusal as a form error, so
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Final
 
 from django import forms
+from django.contrib import messages
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 
@@ -20,6 +21,8 @@ from assets.admin.theme import ModelAdmin
 from assets.exceptions import AssetsError
 from assets.history import Origin, origin, request_id
 from assets.permissions import Action, Rights, rights_of
+
+NO_ROLE: Final = "You have no role in the register yet, so nothing of it is shown: ask an administrator for one."
 
 
 def rights(request: HttpRequest) -> Rights:
@@ -56,6 +59,12 @@ class RegisterForm(forms.ModelForm):
     """A form that knows what a service has refused."""
 
     refusal = ""
+
+    def _post_clean(self) -> None:
+        # Constraints are left to the services, which say what is wrong and not what the rule is called.
+        vars(self.instance)["validate_constraints"] = lambda exclude=None: None
+        super()._post_clean()  # type: ignore[misc]
+        del vars(self.instance)["validate_constraints"]
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
@@ -98,6 +107,8 @@ class RegisterAdmin(LongList, ModelAdmin):
                 return super().changeform_view(request, object_id, form_url, extra_context)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if not rights(request).reach(Action.VIEW):
+            messages.warning(request, NO_ROLE)
         with as_asked(request):
             return super().changelist_view(request, extra_context)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
+from django.contrib.admin.options import InlineModelAdmin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
@@ -17,7 +18,7 @@ from django.utils.safestring import SafeString
 
 from assets.admin.saving import visible
 from assets.admin.tables import table
-from assets.admin.theme import TabularInline
+from assets.admin.theme import StackedInline, TabularInline
 
 _SHOWN: Final = 20
 
@@ -30,11 +31,10 @@ class Standing:
     all: str = ""
 
 
-class StandingInline(TabularInline):
-    """New rows are filled in; those that stand are read, the first cell leading to the row's own page."""
+class StandingInline(InlineModelAdmin):
+    """New rows are filled in; those that stand are read, the first cell leading to their page."""
 
     template = "assets/admin/standing.html"
-    theme_template = TabularInline.template
     extra = 0
     can_delete = False
     owner: ClassVar[str] = "asset"
@@ -60,6 +60,18 @@ class StandingInline(TabularInline):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+class TabularStanding(StandingInline, TabularInline):
+    """New rows side by side."""
+
+    theme_template = TabularInline.template
+
+
+class StackedStanding(StandingInline, StackedInline):
+    """New rows with their fields one above the other, where there are too many for one line."""
+
+    theme_template = StackedInline.template
 
 
 class StandingRows:

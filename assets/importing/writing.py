@@ -23,8 +23,8 @@ from assets.permissions import EVERYWHERE, rights_of
 from assets.permissions import Action as Right
 
 Row = TypeVar("Row")
-_SENTENCE = re.compile(r"Row \d+(?:, ([^:]+))?: (.+)", re.DOTALL)
-"""How a service speaks of a row: its number among those that it was given, the field, and the reason."""
+_SENTENCE = re.compile(r"(?:Row \d+(?:, ([^:]+))?|([a-z_]+)): (.+)", re.DOTALL)
+"""How a service speaks of a row: its number among those that it was given or the field, or both, and the reason."""
 
 
 class Writer:
@@ -109,7 +109,7 @@ def _halving(rows: Sequence[Row], write: Callable[[Sequence[Row]], None], plan: 
 
 def _refuse(planned: Planned, sentence: str) -> None:
     said = _SENTENCE.fullmatch(sentence)
-    planned.refuse((said and said.group(1)) or "", said.group(2) if said else sentence)
+    planned.refuse((said and (said[1] or said[2])) or "", said[3] if said else sentence)
 
 
 def _create(records: Sequence[Any], actor: Any) -> Sequence[Any]:

@@ -33,6 +33,35 @@ _TAKEN = {
     },
 }
 
+_WRONG = {
+    "asset_criticality_1_to_5": "criticality: give 1 (negligible) to 5 (essential)",
+    "asset_level_known": "level: choose system, product or part",
+    "asset_retired_at_of_retired": "retired_at: only what is retired has one: retire it, or leave this empty",
+    "design_expected_life_positive": "expected_life: give more than 0, or leave it empty",
+    "design_planning_horizon_positive": "planning_horizon: give more than 0, or leave it empty",
+    "design_not_based_on_itself": "based_on: choose another revision than the design itself",
+    "event_ends_after_start": "ended_at: is before the start: correct one of the two",
+    "event_downtime_not_negative": "downtime_hours: give 0 or more, or leave it empty",
+    "grant_role_known": "role: choose one of those that there are",
+    "grant_to_a_user_or_a_group": "user: a role is given either to a user or to a group: name one of them",
+    "item_retirement_reason_of_retired": "retirement_reason: only what is retired has one: say since when",
+    "parameter_choices_of_a_choice": "choices: a choice has some, and nothing else has: fill or empty them",
+    "parameter_limits_ordered": "minimum: is above the maximum: correct one of the two",
+    "parameter_unit_and_limits_of_numbers": "unit: only a number has a unit and limits: leave them empty",
+    **{
+        f"{table}_of_type_or_design": "type: it belongs either to a type or to a design: fill one of the two"
+        for table in ("parameter", "sensor_template", "failure_code")
+    },
+    **{
+        name: sentence
+        for table in ("sensor", "sensor_template")
+        for name, sentence in (
+            (f"{table}_expected_interval_positive", "expected_interval: give more than 0, or leave it empty"),
+            (f"{table}_valid_range_ordered", "valid_min: is not below valid_max: correct one of the two"),
+        )
+    },
+}
+"""What is wrong with one row, by itself and not beside others: the field, and what to do."""
 _TREE = {"type_not_below_itself", "asset_follows_its_parent", "asset_not_its_own_parent"}
 
 
@@ -68,6 +97,10 @@ def _refusal(error: IntegrityError) -> AssetsError:
         return AlreadyExists(f"{sentence} ({detail})")
     if name in _TREE:
         return InvalidHierarchy(f"{str(error).splitlines()[0].capitalize()}: choose another parent.")
+    if sentence := _WRONG.get(name):
+        refusal = InvalidValue(f"{sentence}.")
+        refusal.add_note(detail)  # which row it was, for who wrote many; nobody who fills in a form can read it
+        return refusal
     return InvalidValue(f"The rule '{name.replace('_', ' ')}' does not hold: correct the row ({detail})")
 
 

@@ -154,9 +154,9 @@ def test_a_build_record_is_typed_and_a_failed_test_is_kept(made: Design, registe
     ("fields", "error", "words"),
     [
         ({"unit": "rpm"}, InvalidValue, "Row 0, unit: 'rpm' is no UCUM code"),
-        ({"minimum": 2.0, "maximum": 1.0}, InvalidValue, "parameter limits ordered"),
-        ({"kind": "text", "unit": "mm"}, InvalidValue, "unit and limits of numbers"),
-        ({"kind": "choice"}, InvalidValue, "choices of a choice"),
+        ({"minimum": 2.0, "maximum": 1.0}, InvalidValue, "minimum: is above the maximum"),
+        ({"kind": "text", "unit": "mm"}, InvalidValue, "unit: only a number has a unit and limits"),
+        ({"kind": "choice"}, InvalidValue, "choices: a choice has some"),
         ({"name": "fit"}, AlreadyExists, "already declares one of that name"),
     ],
 )
@@ -165,7 +165,7 @@ def test_a_declaration_without_sense_is_refused(
 ) -> None:
     with pytest.raises(error, match=words):
         save_record(record=ParameterDefinition(**{"design": made, "subject": "asset", "name": "new", **fields}))
-    with pytest.raises(InvalidValue, match="of type or design"):
+    with pytest.raises(InvalidValue, match="either to a type or to a design"):
         save_record(record=ParameterDefinition(design=made, type=made.type, subject="asset", name="both"))
 
 

@@ -83,7 +83,7 @@ def test_nothing_is_created_from_no_rows(plant: dict[str, Asset], django_assert_
         ([part("A"), NewAsset(tag="B", name="B", level="engine")], InvalidValue, "Row 1, level"),
         ([part("")], InvalidValue, "Row 0, tag"),
         ([part("x" * 101)], InvalidValue, "Row 0, tag"),
-        ([part("A", criticality=6)], InvalidValue, "criticality 1 to 5"),
+        ([part("A", criticality=6)], InvalidValue, r"criticality: give 1 \(negligible\) to 5"),
         ([part("A", status="lost")], InvalidValue, "Row 0, status"),
         ([part("A\0")], InvalidValue, "NUL"),
         ([part("A", attributes={"bore": float("nan")})], InvalidValue, "NaN"),

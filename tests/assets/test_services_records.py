@@ -33,7 +33,7 @@ def test_rows_come_back_with_their_ids_in_order(plant: dict[str, Asset], items: 
     [
         ("name", "", "Row 1, name"),
         ("role", "guess", "Row 1, role"),
-        ("expected_interval", 0.0, "expected interval positive"),
+        ("expected_interval", 0.0, "expected_interval: give more than 0"),
         ("expected_interval", float("nan"), "Row 1, expected_interval: nan"),
         ("valid_max", float("inf"), "Row 1, valid_max"),
     ],
@@ -66,8 +66,8 @@ def test_names_and_serial_numbers_are_taken_once(
     [
         ({"kind": "party"}, "Row 0, kind"),
         ({"started_at": datetime(2026, 1, 1)}, "Row 0, started_at.*no time zone"),  # noqa: DTZ001
-        ({"ended_at": datetime(2025, 1, 1, tzinfo=UTC)}, "event ends after start"),
-        ({"downtime_hours": -1.0}, "downtime not negative"),
+        ({"ended_at": datetime(2025, 1, 1, tzinfo=UTC)}, "ended_at: is before the start"),
+        ({"downtime_hours": -1.0}, "downtime_hours: give 0 or more"),
     ],
 )
 def test_a_bad_event_is_refused(plant: dict[str, Asset], register: Snapshot, more: dict[str, Any], words: str) -> None:
@@ -86,7 +86,7 @@ def test_a_changed_record_keeps_the_same_rules(design: Design, items: list[Item]
     assert save_record(record=items[0]) is items[0]
     assert Item.objects.get(pk=items[0].pk).serial_number == "S9"
     design.expected_life = -1.0
-    with pytest.raises(InvalidValue, match="expected life positive"):
+    with pytest.raises(InvalidValue, match="expected_life: give more than 0"):
         save_record(record=design)
 
 

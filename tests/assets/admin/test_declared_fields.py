@@ -95,6 +95,8 @@ def test_build_and_tests_of_an_item_are_asked_for_as_the_design_declares(planner
         "installations-TOTAL_FORMS": "0", "installations-INITIAL_FORMS": "0",
         "build.batch": "7", "acceptance.runout": "12",
     }  # fmt: skip
+    shown = planner.get(address).content.decode()
+    assert [shown.count(f'name="{name}"') for name in ("build.batch", "acceptance.runout", "build")] == [1, 1, 1]
     assert planner.post(address, form).status_code == 302
     item.refresh_from_db()
     # A failed test is kept: it is a result and not a mistake.

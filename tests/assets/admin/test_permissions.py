@@ -11,8 +11,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from assets.models import Asset, Grant, Item, Sensor
-from assets.services import create_sensors, give_role
+from assets.models import Asset, Grant, Item, ParameterDefinition, Sensor
+from assets.services import create_records, create_sensors, give_role, save_record
 
 Plant = dict[str, Asset]
 
@@ -41,6 +41,31 @@ def test_lists_and_pages_end_where_the_role_ends(client: Client, ada: User, plan
     for foreign in (plant["T1"], plant["T2-DE"], Sensor.objects.get(name="S-T2")):
         assert change(client, foreign) == 302  # Django's answer for a row that is not there
     assert client.get(reverse("admin:twins_assets_assettype_changelist")).status_code == 200
+
+
+def test_who_has_no_role_is_told_why_lists_are_empty(client: Client, ada: User, plant: Plant) -> None:
+    for model in ("asset", "item", "assettype"):
+        page = client.get(reverse(f"admin:twins_assets_{model}_changelist"))
+        assert list(page.context["cl"].result_list) == []
+        assert "ask an administrator for one" in page.content.decode()
+    give_role(role="viewer", user=ada, asset=plant["T1-DE"])
+    page = client.get(reverse("admin:twins_assets_asset_changelist"))
+    assert "ask an administrator" not in page.content.decode()
+
+
+def test_a_viewer_reads_declared_values_with_their_units_and_no_braces(
+    client: Client, ada: User, plant: Plant, items: list[Item]
+) -> None:
+    create_records(
+        records=[ParameterDefinition(type=items[0].design.type, subject="item", name="clearance", unit="um")]
+    )
+    items[0].build = {"clearance": 12.5, "cutter": "C5"}
+    save_record(record=items[0])
+    give_role(role="viewer", user=ada)
+    text = client.get(reverse("admin:twins_assets_item_change", args=[items[0].pk])).content.decode()
+    assert "<td>clearance (um)</td><td>12.5</td>" in text
+    assert "<td>cutter</td><td>C5</td>" in text
+    assert "{&quot;" not in text
 
 
 def test_the_search_for_a_parent_finds_visible_assets_only(client: Client, ada: User, plant: Plant) -> None:

@@ -78,7 +78,7 @@ def test_a_moved_asset_takes_its_subtree_along(planner: Client, plant: dict[str,
         ("P", {"parent": "T1"}, "cannot move below"),
         ("T1", {"level": "part"}, "is a product and cannot stand below"),
         ("T1-DE", {"tag": "T2-DE"}, "already used in this tree"),
-        ("T1-DE", {"criticality": "9"}, "asset_criticality_1_to_5"),
+        ("T1-DE", {"criticality": "9"}, "criticality: give 1 (negligible) to 5 (essential)."),
     ],
 )
 def test_a_refusal_is_an_error_of_the_form_and_keeps_what_was_typed(
