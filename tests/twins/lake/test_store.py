@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,33 +19,6 @@ from twins.services.compaction import compact_crowded_days, compact_hot_tail, se
 
 T0 = datetime(2026, 5, 1, 23, 59, 58, tzinfo=UTC)
 S = timedelta(seconds=1)
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    """Options of the URI of a bucket `plant` of a server of its own."""
-    from moto.server import ThreadedMotoServer
-    from pyarrow.fs import FileSystem
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    options = f"endpoint_override=127.0.0.1:{server.get_host_and_port()[1]}&scheme=http&region=us-east-1"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", "test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        files, _ = FileSystem.from_uri(f"s3://plant?{options}&allow_bucket_creation=true")
-        files.create_dir("plant")
-        yield options
-    server.stop()
-
-
-@pytest.fixture(params=["directory", "bucket"])
-def place(request: Any, settings: Any, tmp_path: Any) -> Any:
-    """Where the lake of this test is."""
-    if request.param == "bucket":
-        uri = f"s3://plant/{tmp_path.name}?{request.getfixturevalue('s3')}"
-        settings.TWINS = {**settings.TWINS, "LAKE": uri}
-    return settings.TWINS["LAKE"]
 
 
 def test_a_file_has_its_name_once_it_is_published_and_is_gone_once_removed(place: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -100,10 +99,12 @@ def test_a_rebuild_equals_what_was_there(changed_lake) -> None:
 
 def wipe() -> None:
     call_command("flush", interactive=False, verbosity=0)
-    shutil.rmtree(settings.TWINS["LAKE"])
+    lake.remove_files(settings.TWINS["LAKE"], list(lake.list_files(settings.TWINS["LAKE"])))
 
 
-def test_a_restore_after_a_wipe_gives_every_row_and_hash_again(changed_lake, accept, tmp_path, scanned, capsys) -> None:
+def test_a_restore_after_a_wipe_gives_every_row_and_hash_again(
+    place, changed_lake, accept, tmp_path, scanned, capsys
+) -> None:
     before, target = state(changed_lake), tmp_path / "backup"
     files = sorted(LakeFile.objects.filter(state=FileState.LIVE).values_list("path", "sha256", "rows"))
 
@@ -132,7 +133,6 @@ def test_a_damaged_backup_and_a_lake_that_holds_files_are_refused(changed_lake, 
     call_command("lake", "backup", str(target))
     wipe()
     stranger = settings.TWINS["LAKE"] / lake.raw_path(T0.date(), "stranger")
-    stranger.parent.mkdir(parents=True)
     stranger.write_bytes(b"mine")
     with pytest.raises(CommandError, match="stranger"):
         call_command("lake", "restore", str(target))
