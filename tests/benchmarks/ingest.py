@@ -1,4 +1,4 @@
-"""How fast and at what cost readings are taken in, against bare PostgreSQL, bare Parquet and VictoriaMetrics.
+"""What taking readings in costs, against bare PostgreSQL, bare Parquet, VictoriaMetrics and InfluxDB.
 
 Web server, worker and clock run as `up` starts them, and have taken in and looked at some readings before anything is
 measured. Processor time is that of everything on the server side, until what was sent is compacted and the service is
@@ -11,20 +11,16 @@ import argparse
 import http.client
 import io
 import logging
-import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
-import psutil  # type: ignore[import-untyped]
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -34,7 +30,7 @@ from django.db import connection
 from assets.models import Sensor
 from assets.services import NewAsset, create_assets, create_sensors
 from config.benchmarks import Figure
-from tests.benchmarks import _service
+from tests.benchmarks import _peers, _service
 from tests.benchmarks._mixed import Mixed
 from twins import lake
 from twins.services.tokens import create_token
@@ -168,7 +164,7 @@ def _insert(database: psycopg.Connection, key: str, body: bytes) -> None:
     database.commit()
 
 
-# Processor time from HTTP to compacted, against VictoriaMetrics
+# Processor time from HTTP to compacted, against VictoriaMetrics and InfluxDB
 
 
 def _line_protocol(service: _service.Service, sender: Sender, options: argparse.Namespace) -> Iterator[Figure]:
@@ -182,13 +178,13 @@ def _line_protocol(service: _service.Service, sender: Sender, options: argparse.
 
     _warm(service, [lambda: write([first]), lambda: write([second])])
     ours = _cost(service, lambda: write(bodies))
-    theirs = None
-    if program := shutil.which("victoria-metrics") or shutil.which("victoria-metrics-prod"):
-        theirs = _victoria_metrics(program, first, bodies)
-    per_reading = [seconds / rows * 1e6 for seconds in (ours, theirs or 0)]
-    _told("microseconds of processor a reading: {:.2f}, VictoriaMetrics {:.2f}".format(*per_reading))
-    value = ours / theirs if theirs else None
-    yield Figure(name="lineprotocol_cpu_vs_victoriametrics", value=value, unit="times", goal=("<=", 1.5))
+    _told(f"microseconds of processor a reading: {ours / rows * 1e6:.2f}")
+    for peer, goal in ((_peers.VICTORIA_METRICS, ("<=", 1.5)), (_peers.INFLUXDB, None)):
+        theirs = _cost_at(peer, first, bodies)
+        if theirs:
+            _told(f"{peer.name}: {theirs / rows * 1e6:.2f}")
+        value = ours / theirs if theirs else None
+        yield Figure(name=f"lineprotocol_cpu_vs_{peer.name}", value=value, unit="times", goal=goal)
 
 
 def _warm(service: _service.Service, sends: Sequence[Callable[[], object]]) -> None:
@@ -227,32 +223,20 @@ def _compacted() -> None:
         time.sleep(0.2)
 
 
-def _victoria_metrics(program: str, first: bytes, bodies: list[bytes]) -> float:
-    with tempfile.TemporaryDirectory() as folder, _peer(program, Path(folder)) as (url, cpu):
-        with httpx.Client(base_url=url, timeout=120) as client:
-            client.post("/api/v2/write?precision=ms", content=first).raise_for_status()
-            idle = _idle(cpu)
-            before, begun = cpu(), time.monotonic()
-            for body in bodies:
-                client.post("/api/v2/write?precision=ms", content=body).raise_for_status()
-            client.get("/internal/force_flush")
+def _cost_at(peer: _peers.Peer, first: bytes, bodies: list[bytes]) -> float | None:
+    """Seconds of processor time for the same at a peer; None where it is not installed."""
+    with tempfile.TemporaryDirectory() as folder, _peers.running(peer, Path(folder)) as other:
+        if other is None:
+            return None
+        other.client.post(peer.write, content=first).raise_for_status()
+        idle = _idle(other.cpu)
+        before, begun = other.cpu(), time.monotonic()
+        for body in bodies:
+            other.client.post(peer.write, content=body).raise_for_status()
+        if peer.flush:
+            other.client.get(peer.flush)
         time.sleep(_BEHIND)
-        return cpu() - before - idle * (time.monotonic() - begun)
-
-
-@contextmanager
-def _peer(program: str, folder: Path) -> Iterator[tuple[str, Callable[[], float]]]:
-    port = _service.free_port()
-    command = [program, f"-storageDataPath={folder}", f"-httpListenAddr=127.0.0.1:{port}", "-retentionPeriod=100y"]
-    child = subprocess.Popen([*command, "-loggerLevel=ERROR"])
-    try:
-        url = f"http://127.0.0.1:{port}"
-        _service.wait_for(f"{url}/health")
-        process = psutil.Process(child.pid)
-        yield url, lambda: sum(process.cpu_times()[:2])
-    finally:
-        child.terminate()
-        child.wait()
+        return other.cpu() - before - idle * (time.monotonic() - begun)
 
 
 # Readings a second from HTTP to compacted, against writing the same, sorted, as one Parquet file

@@ -10,10 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
-import shutil
-import socket
 import statistics
-import subprocess
 import tempfile
 import time
 from argparse import ArgumentParser, Namespace
@@ -33,6 +30,7 @@ from django.db.models import Sum
 from assets.models import Sensor
 from assets.services import NewAsset, create_assets, create_sensors
 from config.benchmarks import Figure
+from tests.benchmarks import _peers
 from tests.benchmarks._mixed import Mixed
 from twins import lake
 from twins.conf import settings
@@ -155,7 +153,8 @@ def _hundred_sensors(sensors: np.ndarray, mixed: Mixed, folder: Path) -> Iterato
     """Means by the minute: of a hundred sensors of one plant, which is how they are asked for, and of scattered."""
     end = lake.from_microseconds(mixed.end).replace(second=0, microsecond=0)
     start = end - timedelta(hours=1)
-    with _victoria(folder) as client:
+    with _peers.running(_peers.VICTORIA_METRICS, folder) as other:
+        client = other and other.client
         if client is not None:
             _load_victoria(client, sensors)
         for name, label, chosen, goal in (
@@ -188,33 +187,6 @@ def _hundred(client: httpx.Client, label: str, chosen: list[int], start: datetim
     return _ratio([ours] * ROUNDS, [other] * ROUNDS)
 
 
-@contextlib.contextmanager
-def _victoria(folder: Path) -> Iterator[httpx.Client | None]:
-    """A VictoriaMetrics of its own; None where it is not installed."""
-    program = shutil.which("victoria-metrics")
-    if program is None:
-        yield None
-        return
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    command = [
-        program,
-        f"-storageDataPath={folder / 'victoria'}",
-        f"-httpListenAddr={address}",
-        "-retentionPeriod=100y",
-    ]
-    with (folder / "victoria.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        with httpx.Client(base_url=f"http://{address}", timeout=120) as client:
-            _await(lambda: client.get("/health").is_success)
-            yield client
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
 def _await(ready: Callable[[], bool]) -> None:
     end = time.monotonic() + 60
     while time.monotonic() < end:
@@ -222,7 +194,7 @@ def _await(ready: Callable[[], bool]) -> None:
             if ready():
                 return
         time.sleep(0.1)
-    raise RuntimeError("VictoriaMetrics did not get ready within a minute.")
+    raise RuntimeError("VictoriaMetrics did not end its merge within a minute.")
 
 
 def _load_victoria(client: httpx.Client, sensors: np.ndarray) -> None:
