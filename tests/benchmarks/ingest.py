@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import httpx
 import numpy as np
 import psycopg
 import pyarrow as pa
