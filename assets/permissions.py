@@ -144,12 +144,12 @@ def standing_rights(user: Any, rights: Rights) -> Compiled | None:
     if rights.unlimited or not flags.get("is_active"):
         return f"EXISTS ({text})", given
     grants, named = _grants(_held_by(user)).query.sql_with_params()
-    told = sorted(f"{role} {'' if top is None else top}" for role, top in rights.grants)
-    return f"EXISTS ({text}) AND {_TOLD.format(grants)} = %s::text[]", (*given, *named, told)
+    told = ",".join(sorted(f"{role} {'' if top is None else top}" for role, top in rights.grants))
+    return f"EXISTS ({text}) AND {_TOLD.format(grants)} = %s", (*given, *named, told)
 
 
 # As texts in the order of their bytes, which is also Python's.
-_TOLD = """(SELECT coalesce(array_agg(DISTINCT (role || ' ' || coalesce(top::text, '')) COLLATE "C"), '{{}}')
+_TOLD = """(SELECT coalesce(string_agg(DISTINCT (role || ' ' || coalesce(top::text, '')) COLLATE "C", ','), '')
 FROM ({}) held (role, top))"""
 
 

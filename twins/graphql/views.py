@@ -23,6 +23,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.templatetags.static import static
 from django.urls import NoReverseMatch, reverse
+from django.utils.cache import patch_vary_headers
 from django.views.decorators.csrf import csrf_exempt
 from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.types.execution import ExecutionResult
@@ -53,6 +54,8 @@ _ALLOWED = {
 }
 _METHODS = "GET, OPTIONS, POST"
 _PARAMETERS = ("query", "documentId", "operationName", "variables", "extensions")
+_VARY = ("Accept", "Accept-Encoding", "Authorization", "Cookie", "Origin")
+"""Headers of a request that an answer depends on."""
 _STATUS = {"FORBIDDEN": 403, "INTERNAL": 500, "LIMIT_EXCEEDED": 400}
 """What a refused operation is in HTTP by the code of its error, whatever the client accepts."""
 
@@ -75,7 +78,9 @@ def _dresses_answers(view: View) -> View:
 
     @functools.wraps(view)
     def dressing(request: HttpRequest) -> HttpResponse:
-        return share(request, compressed(request, private(request, view(request))))
+        response = share(request, compressed(request, private(request, view(request))))
+        patch_vary_headers(response, _VARY)
+        return response
 
     return dressing
 
@@ -195,7 +200,7 @@ def _not_allowed(message: str, allowed: str) -> HttpResponse:
 def _content_type(request: HttpRequest) -> str | None:
     """What the answer is written as, None when the client reads neither; whoever takes anything gets plain JSON."""
     accept = request.headers.get("Accept", "")
-    return preferred_type(accept, [RESPONSE, JSON] if RESPONSE in accept.lower() else [JSON, RESPONSE])
+    return preferred_type(accept, (RESPONSE, JSON) if RESPONSE in accept.lower() else (JSON, RESPONSE))
 
 
 def _header(content_type: str) -> str:
@@ -206,7 +211,7 @@ def _header(content_type: str) -> str:
 def _wants_page(request: HttpRequest) -> bool:
     asked = request.META.get("QUERY_STRING", "")
     return not any(f"{name}=" in asked for name in ("query", "documentId")) and (
-        preferred_type(request.headers.get("Accept"), [JSON, RESPONSE, PAGE]) == PAGE
+        preferred_type(request.headers.get("Accept"), (JSON, RESPONSE, PAGE)) == PAGE
     )
 
 

@@ -16,9 +16,8 @@ import logging
 import select
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -115,7 +114,7 @@ async def answer_alone(view: Any, limit: int, scope: Any, receive: Receive, send
         response = await run(_threads.of(view), _call, answers_refusals(_admits(view)), scope, b"")
     if response is None:
         try:
-            async with _room().of(min(size, ROOM)):
+            async with _Share(min(size, ROOM)):
                 async with asyncio.timeout(_READ_WITHIN):
                     body = await _read(receive)
                 if body is None:
@@ -205,24 +204,32 @@ class _Room:
 
     def __init__(self) -> None:
         self.left = ROOM
+        self.waiting = 0
         self.freed = asyncio.Condition()
-
-    @asynccontextmanager
-    async def of(self, size: int) -> AsyncIterator[None]:
-        """Have `size` bytes while the block runs; raises TimeoutError when nobody makes room in time."""
-        async with asyncio.timeout(_WAIT), self.freed:
-            await self.freed.wait_for(lambda: self.left >= size)
-            self.left -= size
-        try:
-            yield
-        finally:
-            self.left += size
-            async with self.freed:
-                self.freed.notify_all()
 
 
 _rooms: WeakKeyDictionary[asyncio.AbstractEventLoop, _Room] = WeakKeyDictionary()
 
 
-def _room() -> _Room:
-    return _rooms.setdefault(asyncio.get_running_loop(), _Room())
+class _Share:
+    """Have `size` bytes of the room while a block runs; raises TimeoutError when nobody makes room in time."""
+
+    def __init__(self, size: int) -> None:
+        self._size, self._room = size, _rooms.setdefault(asyncio.get_running_loop(), _Room())
+
+    async def __aenter__(self) -> None:
+        room = self._room
+        if room.left < self._size:
+            room.waiting += 1
+            try:
+                async with asyncio.timeout(_WAIT), room.freed:
+                    await room.freed.wait_for(lambda: room.left >= self._size)
+            finally:
+                room.waiting -= 1
+        room.left -= self._size
+
+    async def __aexit__(self, *_: object) -> None:
+        self._room.left += self._size
+        if self._room.waiting:
+            async with self._room.freed:
+                self._room.freed.notify_all()

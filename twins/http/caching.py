@@ -10,7 +10,6 @@ import gzip
 import hashlib
 
 from django.http import HttpRequest, HttpResponse
-from django.utils.cache import patch_vary_headers
 
 WORTH_COMPRESSING = 1400
 """Bytes: what is smaller travels in one packet anyway."""
@@ -33,7 +32,6 @@ def private(request: HttpRequest, response: HttpResponse) -> HttpResponse:
 
 def compressed(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     """The answer in gzip where the client reads it and it is large enough to matter."""
-    patch_vary_headers(response, ["Accept", "Accept-Encoding", "Authorization", "Cookie"])
     if len(response.content) >= WORTH_COMPRESSING and _reads_gzip(request.headers.get("Accept-Encoding", "")):
         response.content = gzip.compress(response.content, _LEVEL, mtime=0)
         response["Content-Encoding"] = "gzip"

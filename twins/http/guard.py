@@ -9,9 +9,11 @@ alone is answered right here. Without the guard the views do the same, only late
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import orjson
+from django.conf import settings
 from django.urls import Resolver404, resolve
 
 from twins.http.alone import Receive, Send, answer_alone, is_alone
@@ -43,9 +45,13 @@ def bounded_bodies(application: Application) -> Application:
 
 
 def _view(scope: Any) -> Any:
-    path = scope["path"].removeprefix(scope.get("root_path", "").rstrip("/"))
+    return _view_at(scope["path"].removeprefix(scope.get("root_path", "").rstrip("/")), settings.ROOT_URLCONF)
+
+
+@lru_cache(maxsize=128)
+def _view_at(path: str, urls: str) -> Any:
     try:
-        return resolve(path).func
+        return resolve(path, urls).func
     except Resolver404:
         return None
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from django.http.request import MediaType
 
 
-def preferred_type(accept: str | None, offered: Sequence[str]) -> str | None:
+@lru_cache(maxsize=256)
+def preferred_type(accept: str | None, offered: tuple[str, ...]) -> str | None:
     """The offered type with the highest quality, None when none is acceptable.
 
     Of equals one that is named goes before one that a wildcard covers, then the earlier of `offered`. No header means

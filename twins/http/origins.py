@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from django.conf import settings as django_settings
 from django.http import HttpRequest, HttpResponse
-from django.utils.cache import patch_vary_headers
 from django.utils.http import is_same_domain
 
 from twins.conf import settings
@@ -38,7 +37,6 @@ def preflight(methods: str) -> HttpResponse:
 
 def share(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     """The answer with what a browser needs to hand it to a script of an allowed origin; unchanged for any other."""
-    patch_vary_headers(response, ["Origin"])
     origin = request.headers.get("Origin", "")
     if not is_allowed(origin):
         del response["Access-Control-Allow-Methods"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg.pq import Format
 
 
@@ -26,11 +26,13 @@ def binding_cursor(*, prepared: bool = True, binary: bool = False) -> Any:
     `prepared`: a statement that comes again is not planned again; `binary`: what is found comes without being written
     as text, which is worth it for bytes.
     """
-    connection.ensure_connection()
-    line = connection.connection
+    wrapper: Any = connections[DEFAULT_DB_ALIAS]
+    wrapper.close_if_health_check_failed()
+    wrapper.ensure_connection()
+    line = wrapper.connection
     # By this setting Django learns of a pooler that hands connections on, and with them not what was planned.
-    if not connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
+    if not wrapper.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
         line.prepare_threshold = 1
     cursor = psycopg.Cursor(line) if prepared else _Unprepared(line)
     cursor.format = Format.BINARY if binary else Format.TEXT
-    return connection._prepare_cursor(cursor)  # type: ignore[attr-defined]
+    return wrapper._prepare_cursor(cursor)

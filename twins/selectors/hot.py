@@ -37,6 +37,7 @@ class Tail:
         rows = {str(key): [each.time, each.value, each.quality, each.batch] for key, each in self.readings.items()}
         return orjson.dumps(rows).decode()
 
+    @cached_property
     def stands(self) -> Compiled:
         """The condition that the hot tail of a statement is this one."""
         names = f"SELECT md5(coalesce(string_agg({_NAME}, ',' ORDER BY id), ''))"

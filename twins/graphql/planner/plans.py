@@ -33,7 +33,7 @@ from twins.graphql.database import statement_cursor
 from twins.graphql.documents import Document, Kept
 from twins.graphql.planner.compiler import Compiler, Unplannable
 from twins.graphql.planner.mapping import Kinds
-from twins.graphql.planner.text import Binding, Late, Piece, Sql
+from twins.graphql.planner.text import Binding, Late, Piece, Sql, named
 from twins.selectors.hot import Tail, hot_tail, remembered_tail
 
 _KEPT_PLANS = 64 * 1024 * 1024
@@ -71,7 +71,7 @@ class Plan:
         proof, tail, stands = proof or _TRUE, None, _TRUE
         if self._reads_latest:
             tail = remembered_tail()
-            stands = tail.stands()
+            stands = tail.stands
         found = self._find(variables, visible, proof, tail, stands)
         if found and found[0][0] == "tail":
             # What is compacted after this look is in the table by the time the statement runs.
@@ -88,7 +88,8 @@ class Plan:
         """What was found, or what does not stand."""
         hot = tail is not None and bool(tail.readings)
         binding = Binding(variables, visible=visible, hot=hot)
-        head = _HEAD.format(proof=binding.put_all(proof), tail=binding.put_all(stands))
+        asked = (binding.put_named(named(each, prefix)) for each, prefix in ((proof, "who"), (stands, "tail")))
+        head = _HEAD.format(*asked)
         if tail is not None and hot:
             head += f", hot(readings) as materialized (select {binding.put(tail.json)}::jsonb)"
         body = "".join(piece if isinstance(piece, str) else piece(binding) for piece in self._statement(visible, hot))
@@ -107,7 +108,7 @@ class Plan:
         return known
 
 
-_HEAD = "with held(proof, tail) as materialized (select {proof}, {tail})"
+_HEAD = "with held(proof, tail) as materialized (select {}, {})"
 _ELSE = """ select 'proof', null::text from held where not proof
 union all select 'tail', null from held where proof and not tail union all """
 
@@ -160,7 +161,8 @@ def plans_of(
 
 
 def _selecting(document: Document, operation: OperationDefinitionNode) -> _Selecting:
-    key = "selecting", operation
+    # By name, because a node is hashed with all that is below it.
+    key = "selecting", operation.name and operation.name.value
     if key not in document.notes:
         document.notes[key] = _Selecting(document, operation)
     found: _Selecting = document.notes[key]

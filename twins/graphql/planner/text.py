@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
+from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
@@ -55,12 +56,30 @@ class Binding:
         values = iter(parameters)
         return _PLACES.sub(lambda found: found[0] if found[0] == "%%" else self.put(next(values)), text)
 
+    def put_named(self, named: Named) -> str:
+        """A text whose placeholders have names already."""
+        text, parameters = named
+        self.parameters.update(parameters)
+        return text
+
     def seen(self, alias: str) -> str:
         """The condition under which a row of assets may be seen."""
         return self.put_all(condition_sql(Asset, alias, self.visible))
 
 
 _PLACES = re.compile("%%|%s")
+Named = tuple[str, Mapping[str, Any]]
+"""Text with named placeholders, and its parameters."""
+
+
+@lru_cache(maxsize=1024)
+def named(compiled: Compiled, prefix: str) -> Named:
+    """The same text with names, which begin with the prefix; equal values share one."""
+    text, parameters = compiled
+    names: dict[Any, str] = {}
+    places = iter([names.setdefault((type(value), value), f"{prefix}{len(names)}") for value in parameters])
+    written = _PLACES.sub(lambda found: found[0] if found[0] == "%%" else f"%({next(places)})s", text)
+    return written, {name: value for (_, value), name in names.items()}
 
 
 def _literal(value: Any) -> str:
