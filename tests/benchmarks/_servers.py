@@ -26,20 +26,23 @@ class Server:
 
 
 def asking(
-    url: str, path: str | None, headers: Mapping[str, str], bodies: Mapping[str, bytes]
+    url: str, path: str | None, headers: Callable[[], Mapping[str, str]], bodies: Mapping[str, bytes]
 ) -> Callable[[str], bytes]:
     """Asks over one connection that stays open; without a path it is the name of the query."""
     parts = urlsplit(url)
     client = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
 
+    def send(query: str) -> http.client.HTTPResponse:
+        client.request("POST", path or f"/{query}", bodies[query], dict(headers()))
+        return client.getresponse()
+
     def ask(query: str) -> bytes:
-        client.request("POST", path or f"/{query}", bodies[query], dict(headers))
         try:
-            answer = client.getresponse()
-        except ConnectionError:  # while the others had their turns, it was closed for being idle
+            answer = send(query)
+        except (ConnectionError, http.client.HTTPException):
+            # While the others had their turns, it was closed for being idle.
             client.close()
-            client.request("POST", path or f"/{query}", bodies[query], dict(headers))
-            answer = client.getresponse()
+            answer = send(query)
         body = answer.read()
         if answer.status != 200:
             raise RuntimeError(f"{url} answers {answer.status}: {body[:500]!r}")

@@ -18,6 +18,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from itertools import cycle
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -40,6 +41,8 @@ from twins.services.tokens import create_token
 PRODUCTS, PARTS = 100, 50
 SYSTEMS = 20
 """Systems of 5,101 assets each that make 100,000."""
+CLIENTS = 20
+"""Tokens that take turns."""
 _RATIOS = ("a", "b")
 
 
@@ -76,7 +79,8 @@ class _Bench:
         part = Asset.objects.get(tag="S0-42-17")
         user = get_user_model().objects.create_user("viewer")
         give_role(role="viewer", user=user, asset=top)
-        self._token = create_token(name="bench", scopes=["read"], user=user)[1]
+        # Each may ask 100 times a second, and one client asks more often.
+        self._tokens = cycle([create_token(name=f"bench {n}", scopes=["read"], user=user)[1] for n in range(CLIENTS)])
         self._given = {"tag": top.tag, "part": part.tag, "tops": [top.pk], "s": str(top.pk), "p": str(part.pk)}
 
     def figures(self, suffix: str) -> Iterator[Figure]:
@@ -95,7 +99,9 @@ class _Bench:
             yield from _figures(query, suffix, found)
 
     def _ours(self) -> Server:
-        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        def headers() -> dict[str, str]:
+            return {"Authorization": f"Bearer {next(self._tokens)}", "Content-Type": "application/json"}
+
         wanted = {"a": ["tag"], "b": ["tag"], "c": ["part"], "d": []}
         bodies = {
             name: orjson.dumps({"query": text, "variables": {each: self._given[each] for each in wanted[name]}})
@@ -118,7 +124,7 @@ class _Bench:
         url = f"http://127.0.0.1:{port}"
         try:
             wait_for(url)
-            ask = asking(url, None, {}, dict.fromkeys(RAW, b""))
+            ask = asking(url, None, dict, dict.fromkeys(RAW, b""))
             yield Server("raw", psutil.Process(child.pid), ask)
         finally:
             child.terminate()
@@ -147,7 +153,8 @@ class _Bench:
                 name: orjson.dumps({"query": text, "variables": {each: self._given[each] for each in names[name]}})
                 for name, text in peer.QUERIES.items()
             }
-            yield Server("peer", process, asking(url, "/graphql", {"Content-Type": "application/json"}, bodies))
+            ask = asking(url, "/graphql", lambda: {"Content-Type": "application/json"}, bodies)
+            yield Server("peer", process, ask)
 
     def _compare(self, servers: list[Server]) -> None:
         """The same bytes from both, or there is nothing to compare."""
