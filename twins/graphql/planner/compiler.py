@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import singledispatchmethod
 from typing import Any
 
@@ -233,7 +234,10 @@ class Compiler:
         source += [*_conditions(selected, pages.where, it), choice_condition(selected, pages, it)]
         source += _seen(pages.seen or _key(pages.model), it)
         ranked = any(details[0].node.name.value == "pageInfo" for details in grouped.values())
-        rows, page = self._rows(selected, pages, source, it, more=ranked), self._alias()
+        page = self._alias()
+
+        def rows(read: Sequence[Part]) -> Sql:
+            return self._rows(selected, pages, source, it, columns=_columns(read, page), more=ranked)
 
         def value(details: FieldDetailsList) -> list[Part]:
             name = details[0].node.name.value
@@ -246,7 +250,11 @@ class Compiler:
                 return self._page_info(inner, selected, pages)
             made = concat(self._object(inner.named, details, page))
             if not ranked:
-                return [Text("["), _text(["(select string_agg(", *made, ", ',') from ", *rows, f" {page})"]), Text("]")]
+                return [
+                    Text("["),
+                    _text(["(select string_agg(", *made, ", ',') from ", *rows([made]), f" {page})"]),
+                    Text("]"),
+                ]
             shown: Sql = [
                 f", ',' order by {page}.page_rank) filter (where {page}.page_rank <= ",
                 page_size(selected),
@@ -262,11 +270,13 @@ class Compiler:
             step = order_of(selected, pages, binding).step
             return f"(select r.*, row_number() over (order by r.page_key {step}, r.id {step}) as page_rank from "  # noqa: S608
 
-        numbered: Sql = [rank, *rows, " r)"]
+        numbered: Sql = [rank, *rows(parts), " r)"]
         # `having` makes it one row whether or not anything selected of the page is an aggregate.
         return [["(select ", *concat(parts), " from ", *numbered, f" {page} having true)"]]
 
-    def _rows(self, selected: Selected, pages: m.Pages, source: Sql, it: str, *, more: bool) -> Sql:
+    def _rows(
+        self, selected: Selected, pages: m.Pages, source: Sql, it: str, *, columns: Iterable[str], more: bool
+    ) -> Sql:
         extra = 1 if more else 0
 
         def value(binding: Binding) -> str:
@@ -290,8 +300,8 @@ class Compiler:
             by = "page_key" if chosen.sort else pages.value.format(it=it)
             return f" order by {by} {chosen.step}, {it}.id {chosen.step} limit "
 
-        columns: Sql = [f"(select {it}.*, ", value, " as page_key"]
-        return [*columns, *source, after, order, page_size(selected, extra), ")"]
+        read: Sql = [f"(select {', '.join(f'{it}.{column}' for column in columns)}, ", value, " as page_key"]
+        return [*read, *source, after, order, page_size(selected, extra), ")"]
 
     def _page_info(self, info: Selected, selected: Selected, pages: m.Pages) -> list[Part]:
         page, first = info.row, page_size(selected)
@@ -349,6 +359,13 @@ def _seen(key: str, it: str) -> Sql:
 def _from(mapping: m.One | m.Each, row: str, it: str) -> Sql:
     on = mapping.on.format(row=row, it=it)
     return [f" from {mapping.model._meta.db_table} {it} where {on}", *_seen(_key(mapping.model), it)]
+
+
+def _columns(parts: Sequence[Part], row: str) -> list[str]:
+    """The columns of a row that are read, and its id: what is sorted carries no others."""
+    pieces = [piece for part in parts if not isinstance(part, Text) for piece in part if isinstance(piece, str)]
+    named = {column for piece in pieces for column in re.findall(rf"\b{row}\.(\w+)", piece)}
+    return sorted(named - {"page_key", "page_rank"} | {"id"})
 
 
 def _text(expression: Sql) -> Sql:
