@@ -38,6 +38,10 @@ class Context:
         """The same context with empty loaders: one for each operation and for each answer of a subscription."""
         return replace(self, loaders=Loaders(self.principal), now=timezone.now())
 
+    def asked_by(self, principal: Principal) -> Self:
+        """The same context for somebody who was looked up again: nothing is left of what was read before."""
+        return replace(self, principal=principal, loaders=Loaders(principal), spliced={})
+
     def visible(self) -> Q:
         """The predicate on Asset of what may be read; raises AccessDenied."""
         return visible_assets(self.principal)

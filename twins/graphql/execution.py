@@ -55,6 +55,10 @@ class Execution:
             self.result = spliced(self._operation, self._context, wholly=True)
         return self.result is not None
 
+    def asked_by(self, principal: Principal) -> None:
+        """Begin again for somebody who was looked up again."""
+        self._context = self._context.asked_by(principal)
+
     async def run(self, allowed: Iterable[OperationType] | None = None) -> None:
         """Plans tell what they can, ordinary execution the rest.
 

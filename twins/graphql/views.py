@@ -125,11 +125,10 @@ def _admit(request: HttpRequest) -> Principal:
 
 def _execute(request: HttpRequest, principal: Principal, operation: Operation, content_type: str) -> HttpResponse:
     assert request.method is not None
-    context = Context(principal=principal, request=request)
-    execution = Execution(operation, context)
+    execution = Execution(operation, Context(principal=principal, request=request))
     if not _is_told_at_once(execution):
         if principal.proof is not None:  # and no statement has asked for it
-            context.principal = _asker(request).with_rights()
+            execution.asked_by(_asker(request).with_rights())
         try:
             async_to_sync(execution.run)(_ALLOWED[request.method])
         except InvalidOperationTypeError as error:
