@@ -23,6 +23,8 @@ _RISES, _FALLS = 4, 16
 """Rows in a row above the limit that begin a pattern, and below it that end one."""
 STALE = 10
 """Steps after which a value that was not read anew is missing; a row with a missing value is left out."""
+REMEMBERED = 200
+"""Rows after which nothing is left of one in the mean, to a millionth."""
 _VERSION = 1.0
 
 
@@ -88,6 +90,16 @@ def advance_pattern(state: PatternState, readings: Readings, *, until: int) -> t
     score = _distance(smoothed, state.inverse) / state.limit
     run, unusual, changes = _walk(state, times, score)
     return replace(state, until=int(times[-1]), mean=smoothed[-1], run=run, unusual=unusual), changes
+
+
+def rewind_pattern(state: PatternState, readings: Readings, *, until: int, unusual: bool) -> PatternState:
+    """The learned state as it was at an earlier row, from readings of REMEMBERED steps before; what it had found by
+    then is `unusual`."""
+    until -= until % state.step
+    nothing = np.zeros(len(state.sensors))
+    begun = replace(state, until=until - REMEMBERED * state.step, mean=nothing, run=0, unusual=unusual)
+    gone, _ = advance_pattern(begun, readings, until=until)
+    return replace(gone, until=until, unusual=unusual, run=gone.run if gone.unusual == unusual else 0)
 
 
 def dump_pattern(state: PatternState) -> bytes:

@@ -1,15 +1,16 @@
 """The sensors of each part are watched together: a pattern begins when they are unusual, though each may be usual.
 
 Derived and exactly once, like `twins.services.watching`: a part goes on from its stored state, which passes over rows
-it knows, and state and finding are written in one transaction.
+it knows, and state and finding are written in one transaction. Where readings were overwritten it goes back to before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
+from django.db.models import Q
 
 from twins import events
 from twins.lake import from_microseconds, microseconds
@@ -41,6 +42,35 @@ def watch_patterns(*, now: datetime, limit: int = MOST_A_ROUND) -> int:
         if told:
             events.publish("findings", {"assets": sorted(told)})
     return len(parts)
+
+
+def rewind_patterns(*, corrected: Mapping[int, datetime], now: datetime) -> None:
+    """Take parts back to before readings of their sensors that were overwritten, by the first of them, with what was
+    found since; the next round goes on from there. In the caller's transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+    for row in PatternState.objects.filter(asset__sensors__in=corrected).distinct().order_by("asset_id"):
+        state = detector.load_pattern(bytes(row.state))
+        firsts = [corrected[sensor] for sensor in state.sensors if sensor in corrected] if state is not None else []
+        if state is not None and firsts and now - _FIRST_LOOK < min(firsts) <= from_microseconds(state.until):
+            _rewind(row, state, microseconds(min(firsts)) - 1)
+
+
+def _rewind(row: PatternState, state: detector.PatternState, until: int) -> None:
+    """Back to the last row that is not later than `until`."""
+    if not len(state.inverse):
+        # It still gathers what it learns from: then it gathers it again.
+        row.delete()
+        return
+    at = from_microseconds(until - until % state.step)
+    found = Finding.objects.filter(asset=row.asset_id, kind=FindingKind.PATTERN)
+    found.filter(started_at__gt=at).delete()
+    unusual = found.filter(Q(ended_at__isnull=True) | Q(ended_at__gt=at)).update(ended_at=None) > 0
+    since = at - (detector.REMEMBERED + detector.STALE) * timedelta(microseconds=state.step)
+    readings = Readings(scan_readings(sensors=state.sensors, start=since, end=at + timedelta(microseconds=1)))
+    state = detector.rewind_pattern(state, readings, until=until, unusual=unusual)
+    row.state, row.until = detector.dump_pattern(state), at
+    row.save(update_fields=["state", "until"])
 
 
 def _go_on(part: WatchedPart, now: datetime) -> bool:

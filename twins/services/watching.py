@@ -31,6 +31,7 @@ from twins.selectors.watching import (
     silent_since,
 )
 from twins.services.findings import KINDS, replace_findings
+from twins.services.patterns import rewind_patterns
 
 MOST_A_ROUND = 2_000
 NEW_A_ROUND = 20
@@ -75,6 +76,8 @@ def _watch_again(now: datetime) -> int:
         found = _advance([one], now)
         since = max(each.first, _since(one, now))
         replace_findings(sensor=one.sensor, asset=one.asset, found=found, since=since)
+    if corrected:
+        rewind_patterns(corrected={each.one.sensor: each.first for each in corrected}, now=now)
     if again:
         events.publish("findings", {"assets": sorted({one.asset for _, one in again})})
     with connection.cursor() as cursor:

@@ -11,10 +11,15 @@ import pytest
 
 from assets.models import Sensor
 from twins import events
+from twins.lake import microseconds
+from twins.ml import Readings
+from twins.ml import patterns as detector
 from twins.models import Finding, PatternState
+from twins.selectors.readings import scan_readings
 from twins.services import patterns
 from twins.services.compaction import compact_hot_tail
 from twins.services.patterns import watch_patterns
+from twins.services.watching import watch_arrivals
 
 from ..conftest import NOW
 
@@ -41,7 +46,9 @@ def send(accept, pair):
     heat = 50 + 2 * load + rng.normal(size=COUNT)
     heat[1000:1300] = 50 - 2 * load[1000:1300]
 
-    def rows(first: int, last: int) -> None:
+    def rows(first: int, last: int, *, right: bool = False) -> None:
+        if right:
+            heat[first:last] = 50 + 2 * load[first:last]
         accept([(key, START + n * MINUTE, float(values[n])) for key, values in zip(pair, (load, heat), strict=True)
                 for n in range(first, last)])  # fmt: skip
         while compact_hot_tail():
@@ -103,3 +110,32 @@ def test_sensors_without_an_interval_and_single_ones_are_not_watched_together(se
     send(0, 10)
     Sensor.objects.filter(pk=pair[0]).update(expected_interval=None)
     assert watch_patterns(now=NOW) == 0
+
+
+@pytest.mark.parametrize("first", [1000, 1150])
+def test_what_was_overwritten_is_watched_again_from_before_it(send, pair, first) -> None:
+    send(0, 1400)
+    assert watch_patterns(now=START + 1399 * MINUTE) == 1
+    [(begun, ended)] = found()
+    send(first, 1300, right=True)
+    watch_arrivals(now=START + 1399 * MINUTE)
+    assert watch_patterns(now=START + 1399 * MINUTE) == 1
+    assert watch_patterns(now=START + 1399 * MINUTE) == 0
+
+    if first == 1000:
+        assert found() == []
+    else:
+        [(again, sooner)] = found()
+        assert again == begun
+        assert sooner is not None and ended is not None and first < sooner < ended
+    # Whoever reads it for the first time, and has read it all, is where this one is.
+    step = 60_000_000
+    whole, _ = detector.advance_pattern(
+        detector.new_pattern(tuple(pair), step=step),
+        Readings(scan_readings(sensors=pair)),
+        until=microseconds(START + 1399 * MINUTE),
+    )
+    state = detector.load_pattern(bytes(PatternState.objects.get().state))
+    assert state is not None
+    assert (state.until, state.unusual, state.limit) == (whole.until, False, whole.limit)
+    assert np.allclose(state.mean, whole.mean, atol=1e-5)
