@@ -10,7 +10,7 @@ from twins.sources.compression import ENCODINGS, TooLarge, decompress
 from twins.sources.csv_readings import decode_csv
 from twins.sources.decoded import MAX_LISTED_REJECTS, MAX_ROWS, DecodedReadings, RejectedRows
 from twins.sources.json_readings import decode_json
-from twins.sources.line_protocol import decode_lines
+from twins.sources.line_protocol import compile_loop, decode_lines
 from twins.sources.ndjson_readings import decode_ndjson
 from twins.sources.one_line import LineError, Series, parse_series
 from twins.sources.parquet_readings import decode_parquet
@@ -24,6 +24,7 @@ __all__ = [
     "RejectedRows",
     "Series",
     "TooLarge",
+    "compile_loop",
     "decode_arrow",
     "decode_csv",
     "decode_json",

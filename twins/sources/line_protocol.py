@@ -1,23 +1,26 @@
 """InfluxDB's line protocol, many lines at once.
 
-Lines as machines write them (no escapes, no quotes, one space between the parts) are taken apart by arithmetic on
-the positions of their separators; whatever is written otherwise goes through `one_line`, which knows the whole grammar
-and is the measure of both. A sensor's name is "measurement,tag=value field" as it stands in the line, so that a known
-series costs one comparison of bytes.
+Lines as machines write them (no escapes, no quotes, one space between the parts) are read by a compiled loop;
+whatever is written otherwise goes through `one_line`, which knows the whole grammar and is the measure of both. A
+sensor's name is "measurement,tag=value field" as it stands in the line, so that a known series costs one comparison of
+bytes.
 """
 
 from __future__ import annotations
 
+import secrets
+import threading
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from twins.exceptions import MalformedBody
 from twins.sources.columns import FIRST_US, LAST_US, instants
 from twins.sources.decoded import MAX_ROWS, DecodedReadings, check_rows, gather
-from twins.sources.one_line import LineError, parse_line
+from twins.sources.one_line import LONGEST_NAME, LineError, parse_line
 
 PRECISIONS = {
     "ns": 0, "n": 0, "us": 1, "u": 1, "µ": 1, "ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000,
@@ -25,27 +28,45 @@ PRECISIONS = {
 """Microseconds in a unit of time, by the names that both versions of the protocol give it; 0 stands for nanoseconds."""
 
 _FAR = 2**63 - 1
-_MOST_TOKENS = 16 * MAX_ROWS
-_UNUSUAL = (b"\\", b'"', b"#", b"\t", b"\r")
-_COMMA, _EQUALS, _SPACE, _NEWLINE = range(4)
-_NONE = 4
-_CLASS = bytes(b",= \n".find(bytes([one])) % 5 for one in range(256))  # what is not found is -1, so _NONE
+_MOST_MARKS = 16 * MAX_ROWS
+_SEED = np.uint64(secrets.randbits(64))
 
 
-def _grammar() -> np.ndarray:
-    """Which separator may follow which, by the part of the line (series, fields, time, beyond) between them: by the
-    part in the two highest of six bits, then the first and then the second separator."""
-    follows = np.zeros((4, 4, 4), np.bool_)
-    follows[0, _NEWLINE, [_COMMA, _SPACE]] = True
-    follows[0, _COMMA, _EQUALS] = True
-    follows[0, _EQUALS, [_COMMA, _SPACE]] = True
-    follows[1, [_SPACE, _COMMA], _EQUALS] = True
-    follows[1, _EQUALS, [_COMMA, _SPACE, _NEWLINE]] = True
-    follows[2, _SPACE, _NEWLINE] = True
-    return follows.ravel()
+class _Loop:
+    """The compiled loop, once it is: compiling takes some seconds the first time, which no sender waits for."""
+
+    def __init__(self) -> None:
+        self._module: Any = None
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def ready(self) -> Any:
+        """The module, None as long as it is being compiled."""
+        if self._module is None:
+            self.start()
+        return self._module
+
+    def start(self) -> threading.Thread:
+        """Compile it beside everything else; once."""
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._compile, name="twins-lines", daemon=True)
+                self._thread.start()
+            return self._thread
+
+    def _compile(self) -> None:
+        from twins.sources import line_loop
+
+        line_loop.try_out()
+        self._module = line_loop
 
 
-_FOLLOWS = _grammar()
+_loop = _Loop()
+
+
+def compile_loop() -> None:
+    """Wait until lines are read by the compiled loop."""
+    _loop.start().join()
 
 
 @dataclass(frozen=True)
@@ -67,11 +88,11 @@ def decode_lines(body: bytes, *, precision: str = "ns", now: int) -> DecodedRead
     """
     if precision not in PRECISIONS:
         raise MalformedBody(f"The precision {precision[:20]!r} is unknown: use ns, us, ms or s.")
-    tokens = _Tokens(_checked(body))
-    fields = _usual_fields(tokens, PRECISIONS[precision], now)
+    lines = _Lines(_checked(body))
+    fields = _usual_fields(lines, PRECISIONS[precision], now)
     faults: dict[int, str] = {}
-    if not tokens.usual.all():
-        fields, faults = _with_unusual(tokens, fields, PRECISIONS[precision], now)
+    if not lines.usual.all():
+        fields, faults = _with_unusual(lines, fields, PRECISIONS[precision], now)
     check_rows(len(fields.line))
     time, time_finding = instants(fields.time)
     at_fault = fields.code < 0
@@ -81,7 +102,7 @@ def decode_lines(body: bytes, *, precision: str = "ns", now: int) -> DecodedRead
         fields.value,
         np.zeros(len(fields.line), np.int32),
         [(at_fault, lambda row: faults[int(fields.line[row])]), time_finding],
-        content=lambda row: tokens.text(int(fields.line[row])),
+        content=lambda row: lines.text(int(fields.line[row])),
         places=fields.line,
     )
 
@@ -95,132 +116,88 @@ def _checked(body: bytes) -> bytes:
     return body if body.endswith(b"\n") else body + b"\n"
 
 
-def _check_size(tokens: int) -> None:
-    if tokens > _MOST_TOKENS:
-        raise MalformedBody(f"The body holds more than {MAX_ROWS} readings, or too many tags: send several bodies.")
-
-
-class _Tokens:
-    """The separators of a body: where they are, what they are, in which line and after which part of it."""
+class _Lines:
+    """A body, and of which of its lines the loop has read the fields."""
 
     def __init__(self, body: bytes) -> None:
         self.body = body
         self.data = np.frombuffer(body, np.uint8)
-        kinds = np.frombuffer(body.translate(_CLASS), np.uint8)
-        self.at = np.flatnonzero(kinds != _NONE)
-        _check_size(len(self.at))
-        self.kind = kinds[self.at]
-        last = np.flatnonzero(self.kind == _NEWLINE)
-        self.line = np.repeat(np.arange(len(last), dtype=np.int32), np.diff(last, prepend=-1))
-        self.ends = self.at[last]
-        self.starts = np.append(0, self.ends[:-1] + 1)
-        space = self.kind == _SPACE
-        spaces = np.cumsum(space, dtype=np.int32)
-        before = np.append(np.int32(0), spaces[last[:-1]])
-        self.part = np.minimum(spaces - space - before[self.line], 3).astype(np.uint8)
-        self.usual = self._usual()
+        self.equals, commas, count = (int(np.count_nonzero(self.data == ord(mark))) for mark in "=,\n")
+        if self.equals + commas + count > _MOST_MARKS:
+            raise _too_many()
+        self.usual = np.zeros(count, np.bool_)
 
-    def _usual(self) -> np.ndarray:
-        usual = np.ones(len(self.ends), np.bool_)
-        step = (self.part << 4) | self.kind
-        step[0] |= _NEWLINE << 2
-        step[1:] |= self.kind[:-1] << 2
-        fits = _FOLLOWS[step]
-        fits[0] &= self.at[0] > 0
-        fits[1:] &= self.at[1:] - self.at[:-1] > 1
-        if not fits.all():
-            usual[self.line[~fits]] = False
-        if any(sign in self.body for sign in _UNUSUAL):
-            unusual = np.flatnonzero(np.isin(self.data, np.frombuffer(b"".join(_UNUSUAL), np.uint8)))
-            usual[np.searchsorted(self.ends, unusual)] = False
-        return usual
-
-    def between(self, first: np.ndarray, last: np.ndarray) -> pa.Array:
-        """The bytes from each position of `first` to before that of `last`; both grow and do not overlap."""
-        offsets = np.empty(2 * len(first), np.int32)
-        offsets[0::2], offsets[1::2] = first, last
-        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(self.body)]
-        # Every other piece is what lies between two of them.
-        pieces = pa.Array.from_buffers(pa.binary(), max(2 * len(first) - 1, 0), buffers)
-        return pieces.take(pa.array(np.arange(0, 2 * len(first), 2)))
+    @cached_property
+    def _ends(self) -> np.ndarray:
+        return np.flatnonzero(self.data == ord("\n"))
 
     def text(self, line: int) -> str:
-        return self.body[self.starts[line] : self.ends[line]].decode()
+        return self.body[int(self._ends[line - 1]) + 1 if line else 0 : int(self._ends[line])].decode()
 
 
-def _usual_fields(tokens: _Tokens, unit: int, now: int) -> _Fields:
-    """The fields of usual lines; a line whose numbers are written in another way is no longer usual."""
-    within = tokens.part == 1
-    if not tokens.usual.all():
-        within &= tokens.usual[tokens.line]
-    equals = np.flatnonzero(within & (tokens.kind == _EQUALS))
-    stamps = np.flatnonzero(within & (tokens.kind == _SPACE))
-    value, good = _numbers(tokens, tokens.at[equals] + 1, tokens.at[equals + 1])
-    stamp, timed = _integers(tokens, tokens.at[stamps] + 1, tokens.at[stamps + 1])
-    time = np.full(len(tokens.ends), now)
-    time[tokens.line[stamps]] = _microseconds(stamp, unit)
-    if not (good.all() and timed.all()):
-        tokens.usual[tokens.line[equals[~good]]] = False
-        tokens.usual[tokens.line[stamps[~timed]]] = False
-        kept = tokens.usual[tokens.line[equals]]
-        equals, value = equals[kept], value[kept]
-    line = tokens.line[equals]
-    names = _names(tokens, equals, line)
-    code = names.indices.to_numpy()
-    return _Fields(line, code, names.dictionary.cast(pa.string()), value, time[line])
+def _too_many() -> MalformedBody:
+    return MalformedBody(f"The body holds more than {MAX_ROWS} readings, or too many tags: send several bodies.")
 
 
-def _names(tokens: _Tokens, equals: np.ndarray, line: np.ndarray) -> pa.DictionaryArray:
-    """ "series field" of each field, dictionary encoded."""
-    if not len(line) or (np.diff(line) > 0).all():
-        # One field a line: its name is the line up to the equals sign.
-        return pc.dictionary_encode(tokens.between(tokens.starts[line], tokens.at[equals]))
-    first = np.append(True, line[1:] > line[:-1])
-    series = pc.dictionary_encode(tokens.between(tokens.starts[line[first]], tokens.at[equals[first] - 1]))
-    field = pc.dictionary_encode(tokens.between(tokens.at[equals - 1] + 1, tokens.at[equals]))
-    width = len(field.dictionary)
-    pair = series.indices.to_numpy()[np.cumsum(first) - 1].astype(np.int64) * width + field.indices.to_numpy()
-    known, code = np.unique(pair, return_inverse=True)
-    names = pc.binary_join_element_wise(
-        series.dictionary.take(pa.array(known // width)), field.dictionary.take(pa.array(known % width)), b" "
+def _usual_fields(lines: _Lines, unit: int, now: int) -> _Fields:
+    """The fields of usual lines; of none as long as the loop is not compiled."""
+    if (loop := _loop.ready()) is None:
+        nothing = np.empty(0, np.int32)
+        return _Fields(
+            nothing, nothing, pa.array([], pa.string()), nothing.astype(np.float64), nothing.astype(np.int64)
+        )
+    most = min(lines.equals, MAX_ROWS) + 1
+    fields, names = np.empty((most, 4), np.int32), np.empty((most, 4), np.int32)
+    values, times, timed = np.empty(most, np.float64), np.empty(most, np.int64), np.empty(most, np.bool_)
+    table = np.full(1 << (2 * most).bit_length(), -1, np.int32)
+    count, known = loop.read_lines(
+        lines.data, loop.KINDS, _SEED, LONGEST_NAME, lines.usual, fields, values, times, timed, names, table
     )
-    return pa.DictionaryArray.from_arrays(pa.array(code.astype(np.int32)), names)
+    if count == loop.TOO_MANY:
+        raise _too_many()
+    if count == loop.TOO_CLOSE:
+        lines.usual[:] = False
+        count = known = 0
+    fields, values, timed = fields[:count], values[:count], timed[:count]
+    time = _microseconds(times[:count], unit)
+    if not timed.all():
+        time = np.where(timed, time, now)
+    read = _Fields(fields[:, loop.LINE], fields[:, loop.CODE], _names(lines.body, names[:known]), values, time)
+    hard = np.flatnonzero(fields[:, loop.LAST])
+    return _with_careful(lines, read, hard, fields[hard, loop.FIRST], fields[hard, loop.LAST]) if len(hard) else read
 
 
-def _numbers(tokens: _Tokens, first: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Floating point numbers, and integers by their i or u; False beside whatever is written in another way."""
-    ending = tokens.data[last - 1]
-    whole = ((ending == ord("i")) | (ending == ord("u"))) & (last - first > 1)
-    value, good = _floats(tokens.between(first, last - whole))
-    if whole.any():
-        marked = np.flatnonzero(whole)
-        # What is unsigned has no sign.
-        good[marked] &= (tokens.data[last[marked] - 1] == ord("i")) | (tokens.data[first[marked]] != ord("-"))
-        good[marked] &= _integers(tokens, first[marked], last[marked] - 1)[1]
-    return value, good
+def _with_careful(lines: _Lines, read: _Fields, rows: np.ndarray, first: np.ndarray, last: np.ndarray) -> _Fields:
+    """With the numbers that the loop has left alone; a line that has one beyond all bounds is no longer usual."""
+    read.value[rows] = _between(lines.body, first, last).cast(pa.string()).cast(pa.float64()).to_numpy()
+    beyond = ~np.isfinite(read.value)
+    if not beyond.any():
+        return read
+    lines.usual[read.line[beyond]] = False
+    kept = lines.usual[read.line]
+    used, code = np.unique(read.code[kept], return_inverse=True)
+    return _Fields(
+        read.line[kept], code.astype(np.int32), read.names.take(pa.array(used)), read.value[kept], read.time[kept]
+    )
 
 
-def _floats(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    texts = texts.cast(pa.string())
-    try:
-        value = texts.cast(pa.float64()).to_numpy()
-    except pa.ArrowInvalid:
-        good = pc.match_substring_regex(texts, r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$")
-        value = pc.if_else(good, texts, "0").cast(pa.float64()).to_numpy()
-        return value, good.to_numpy(zero_copy_only=False) & np.isfinite(value)
-    # The library also knows names of what is no number.
-    return value, np.isfinite(value)
+def _names(body: bytes, names: np.ndarray) -> pa.Array:
+    """ "series field" of each name, by where its parts stand."""
+    series, series_end, field, field_end = names.T
+    if (field == series_end + 1).all():
+        return _between(body, series, field_end).cast(pa.string())
+    spans = names.tolist()
+    return pa.array([(body[a:b] + b" " + body[c:d]).decode() for a, b, c, d in spans], pa.string())
 
 
-def _integers(tokens: _Tokens, first: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    texts = tokens.between(first, last).cast(pa.string())
-    good = (tokens.data[first + 1] | 32) != ord("x")  # the library also reads 0x10
-    try:
-        return texts.cast(pa.int64()).to_numpy(), good
-    except pa.ArrowInvalid:
-        plain = pc.match_substring_regex(texts, r"^-?[0-9]{1,18}$")
-        value = pc.if_else(plain, texts, "0").cast(pa.int64()).to_numpy()
-        return value, plain.to_numpy(zero_copy_only=False)
+def _between(body: bytes, first: np.ndarray, last: np.ndarray) -> pa.Array:
+    """The bytes from each position of `first` to before that of `last`; both grow and do not overlap."""
+    offsets = np.empty(2 * len(first), np.int32)
+    offsets[0::2], offsets[1::2] = first, last
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(body)]
+    # Every other piece is what lies between two of them.
+    pieces = pa.Array.from_buffers(pa.binary(), max(2 * len(first) - 1, 0), buffers)
+    return pieces.take(pa.array(np.arange(0, 2 * len(first), 2)))
 
 
 def _microseconds(stamp: np.ndarray, unit: int) -> np.ndarray:
@@ -230,13 +207,13 @@ def _microseconds(stamp: np.ndarray, unit: int) -> np.ndarray:
     return np.clip(stamp, FIRST_US // unit - 1, LAST_US // unit + 1) * unit
 
 
-def _with_unusual(tokens: _Tokens, usual: _Fields, unit: int, now: int) -> tuple[_Fields, dict[int, str]]:
+def _with_unusual(lines: _Lines, usual: _Fields, unit: int, now: int) -> tuple[_Fields, dict[int, str]]:
     """The fields of all lines in their order, and what is wrong with lines by their number; each is one field."""
     names = {name: code for code, name in enumerate(usual.names.to_pylist())}
     faults: dict[int, str] = {}
     rows: list[tuple[int, int, float, int | None]] = []
-    for line in np.flatnonzero(~tokens.usual).tolist():
-        text = tokens.text(line)
+    for line in np.flatnonzero(~lines.usual).tolist():
+        text = lines.text(line)
         if not text.strip() or text.lstrip()[0] == "#":
             continue
         try:

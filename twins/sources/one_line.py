@@ -27,6 +27,8 @@ _ESCAPED = re.compile(r"\\([, =])")
 
 LONGEST = 65_536
 """Characters in a line."""
+LONGEST_NAME = 1_000
+"""Bytes of a series with one field: each field of a line repeats the series."""
 
 
 class LineError(ValueError):
@@ -66,6 +68,8 @@ def parse_line(text: str) -> Line:
         raise LineError(f"has {text[at:].strip()[:40]!r} at character {at + 1} where its time should stand")
     if not fields:
         raise LineError("has no number, only text")
+    if (most := max(len(f"{series} {field}".encode()) for field, _ in fields)) > LONGEST_NAME:
+        raise LineError(f"has a series and field of {most} bytes, more than {LONGEST_NAME}: shorten its tags")
     return Line(series, tuple(fields), int(time[1]) if time else None)
 
 

@@ -9,10 +9,15 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from twins.exceptions import MalformedBody
-from twins.sources import MAX_ROWS, decode_lines, parse_series
+from twins.sources import MAX_ROWS, compile_loop, decode_lines, line_protocol, parse_series
 from twins.sources.one_line import LineError, parse_line
 
 NOW = 1_767_225_600_000_000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loop() -> None:
+    compile_loop()
 
 
 def rows(body: str, precision: str = "us") -> list[tuple[str, int, float]]:
@@ -73,6 +78,7 @@ def test_texts_beside_numbers_are_left_out_and_comments_count_for_nothing() -> N
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
+        (f"m,a={'b' * 1000} f=1", "1006 bytes, more than 1000"),
         ("m", "has no fields"),
         ("m ", "has no field=value"),
         (",a=b f=1", "has no measurement"),
@@ -172,3 +178,34 @@ def test_many_lines_are_read_as_one_line_is(lines: list[str]) -> None:
     )  # fmt: skip
     assert [(decoded.place(row), *rest) for row, *rest in found] == expected
     assert [one.index for one in decoded.rejects.listed] == refused
+
+
+def test_lines_are_read_by_the_whole_grammar_until_the_loop_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = "m,a=b f=1.5,g=2i 7\nm f=0.1 8"
+    found = rows(body)
+    monkeypatch.setattr(line_protocol, "_loop", Compiling())
+    assert found == rows(body) == [("m,a=b f", 7, 1.5), ("m,a=b g", 7, 2.0), ("m f", 8, 0.1)]
+
+
+class Compiling:
+    def ready(self) -> None:
+        return None
+
+
+def test_a_name_is_kept_once_however_many_lines_have_it() -> None:
+    decoded = decode_lines(b"".join(b"m,a=%d f=%d,g=2\n" % (n % 7, n) for n in range(1000)), now=NOW)
+    assert decoded.names.to_pylist() == [f"m,a={n} {field}" for n in range(7) for field in "fg"]
+    assert decoded.readings.sensor.tolist() == [2 * (n % 7) + second for n in range(1000) for second in (0, 1)]
+
+
+def test_a_name_of_a_line_that_is_refused_is_none() -> None:
+    assert decode_lines(b"m f=1\nnew f=1,g=2 x\nm f=2", now=NOW).names.to_pylist() == ["m f"]
+
+
+@given(
+    st.lists(st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.integers(-(10**19), 10**19)), min_size=1)
+)
+def test_a_number_is_the_nearest_there_is(numbers: list[float]) -> None:
+    texts = [form(number) for number in numbers for form in (repr, "{:.3f}".format, "{:+}".format, "{:.17g}".format)]
+    decoded = decode_lines("\n".join(f"m f={text}" for text in texts).encode(), now=NOW)
+    assert decoded.readings.value.tolist() == [float(text) for text in texts]

@@ -1,0 +1,237 @@
+"""The compiled loop of line protocol: every byte of a body once. Importing this compiles it.
+
+It takes lines as machines write them: no escapes, no quotes, one space between the parts, plain numbers. A line that is
+anything else it leaves to whoever knows the whole grammar. Names are told apart by a table, by a hash that nobody
+outside can foresee; a name that meets too many others there makes its line one of those.
+"""
+
+# ruff: noqa: PLR0917, SIM110 (compiled functions take arrays by position, and loops cost them nothing)
+
+from __future__ import annotations
+
+import numpy as np
+
+from twins.ml.compiled import compiled_at_once
+
+NEW = ord("\n")
+PLAIN, COMMA, EQUALS, SPACE, NEWLINE, UNUSUAL = range(6)
+KINDS = np.zeros(256, np.uint8)
+"""What a byte is to the loop."""
+KINDS[np.frombuffer(b",= \n", np.uint8)] = COMMA, EQUALS, SPACE, NEWLINE
+KINDS[np.frombuffer(b'\\"#\t\r', np.uint8)] = UNUSUAL
+_POWERS = 10.0 ** np.arange(23)  # every one of them exact
+_MOST_PROBES = 64
+TOO_MANY, TOO_CLOSE = -1, -2
+"""There are more fields than places for them; or names lie so close in the table that it is none."""
+_DIGITS = 18
+_EXACT = 2**53
+
+
+# Columns of a field: its line, the number of its name, where its value begins and ends if it is left to others.
+LINE, CODE, FIRST, LAST = range(4)
+# Columns of a name: where its series and its field begin and end, first seen.
+SERIES, SERIES_END, FIELD, FIELD_END = range(4)
+
+
+@compiled_at_once
+def read_lines(data, kinds, seed, longest, usual, fields, values, times, timed, names, table):  # type: ignore[no-untyped-def]
+    """Fill `fields` [most, 4], `values`, `times`, `timed` [most] and `names` [most, 4]; how many of each there are, or
+    TOO_MANY or TOO_CLOSE. `usual` says of each line whether it was read; `times` are numbers as they stand there.
+
+    `table` is for names of at most `longest` bytes: as long as a power of two, twice `most` at least, filled with -1.
+    """
+    count = known = at = 0
+    for line in range(len(usual)):
+        begun, end, stamp, has_stamp = count, at, 0, False
+        space = _series_end(data, kinds, at)
+        if space:
+            end, count = _fields(data, kinds, space + 1, count, fields, values)
+        if count >= len(fields):
+            return TOO_MANY, 0
+        good = count > begun and _fit(space - at, begun, count, fields, longest)
+        if good:
+            end, stamp, has_stamp, good = _stamp(data, end)
+        if good:
+            times[begun:count], timed[begun:count] = stamp, has_stamp
+            known = _name(data, seed, at, space, line, begun, count, fields, names, known, table)
+            if known < 0:
+                return TOO_CLOSE, 0
+        else:
+            count = begun
+            while data[end] != NEW:
+                end += 1
+        usual[line] = good
+        at = end + 1
+    return count, known
+
+
+@compiled_at_once
+def _series_end(data, kinds, at):  # type: ignore[no-untyped-def]
+    """Where the space after measurement and tags stands, 0 when they are not usual."""
+    before, token = NEWLINE, at
+    while True:
+        kind = kinds[data[at]]
+        if kind != PLAIN:
+            if at == token or kind >= NEWLINE or (kind == EQUALS) != (before == COMMA):
+                return 0
+            if kind == SPACE:
+                return at
+            before, token = kind, at + 1
+        at += 1
+
+
+@compiled_at_once
+def _fields(data, kinds, at, count, fields, values):  # type: ignore[no-untyped-def]
+    """Read field=value up to what ends them; where that stands, and how many there are then, 0 when one is unusual.
+
+    In `fields` the bounds of a field's name stand for the moment where its number will."""
+    while True:
+        token = at
+        while kinds[data[at]] == PLAIN:
+            at += 1
+        if kinds[data[at]] != EQUALS or at == token or count == len(fields):
+            return at, count if count == len(fields) else 0
+        fields[count, LINE], fields[count, CODE] = token, at
+        at, good = _number(data, at + 1, count, fields, values)
+        if not good:
+            return at, 0
+        count += 1
+        kind = kinds[data[at]]
+        if kind != COMMA:
+            return at, count if kind in (SPACE, NEWLINE) else 0
+        at += 1
+
+
+@compiled_at_once
+def _number(data, at, count, fields, values):  # type: ignore[no-untyped-def]
+    """Read a number; where it ends, and whether it is one. One that needs care is left between FIRST and LAST."""
+    first = at
+    negative = data[at] == ord("-")
+    if negative or data[at] == ord("+"):
+        at += 1
+    whole, digits, point = np.uint64(0), 0, -1
+    while True:
+        byte = data[at]
+        if ord("0") <= byte <= ord("9"):
+            if digits < _DIGITS:
+                whole = whole * np.uint64(10) + np.uint64(byte - ord("0"))
+            digits += 1
+        elif byte == ord(".") and point < 0:
+            point = digits
+        else:
+            break
+        at += 1
+    if digits == 0:
+        return at, False
+    scale = 0 if point < 0 else digits - point
+    hard = digits > _DIGITS or whole > np.uint64(_EXACT) or scale > 22
+    raised = byte in (ord("e"), ord("E"))
+    if raised:
+        hard, at = True, _power_end(data, at + 1)
+        if at == 0:
+            return first, False
+    fields[count, FIRST], fields[count, LAST] = (first, at) if hard else (0, 0)
+    # Both are exact, so that what is divided once is rounded once.
+    value = 0.0 if hard else np.float64(whole) / _POWERS[scale]
+    values[count] = -value if negative else value
+    if data[at] in (ord("i"), ord("u")):
+        if point >= 0 or raised or (data[at] == ord("u") and data[first] in (ord("-"), ord("+"))):
+            return at, False
+        at += 1
+    return at, True
+
+
+@compiled_at_once
+def _power_end(data, at):  # type: ignore[no-untyped-def]
+    """Where the power of ten ends, 0 when there is none."""
+    if data[at] in (ord("-"), ord("+")):
+        at += 1
+    first = at
+    while ord("0") <= data[at] <= ord("9"):
+        at += 1
+    return at if at > first else 0
+
+
+@compiled_at_once
+def _stamp(data, at):  # type: ignore[no-untyped-def]
+    """Read a space and a time, or nothing, up to the end of a line: its end, the time, whether there is one, and
+    whether all is well."""
+    if data[at] == NEW:
+        return at, 0, False, True
+    at += 1
+    negative = data[at] == ord("-")
+    at += negative
+    first, stamp = at, 0
+    while ord("0") <= data[at] <= ord("9") and at - first < _DIGITS:
+        stamp = stamp * 10 + (data[at] - ord("0"))
+        at += 1
+    return at, -stamp if negative else stamp, True, at > first and data[at] == NEW
+
+
+@compiled_at_once
+def _fit(series, begun, count, fields, longest):  # type: ignore[no-untyped-def]
+    """Whether no name of a line is too long."""
+    for field in range(begun, count):
+        if series + 1 + fields[field, CODE] - fields[field, LINE] > longest:
+            return False
+    return True
+
+
+@compiled_at_once
+def _name(data, seed, at, space, line, begun, count, fields, names, known, table):  # type: ignore[no-untyped-def]
+    """Number the names of a line's fields; how many names there are then, below 0 when one has no place."""
+    series = _hashed(data, at, space, seed)
+    for field in range(begun, count):
+        first, last = fields[field, LINE], fields[field, CODE]
+        code = _found(data, at, space, first, last, _hashed(data, first, last, series), names, known, table)
+        if code < 0:
+            return TOO_CLOSE
+        if code == known:
+            names[known, SERIES], names[known, SERIES_END] = at, space
+            names[known, FIELD], names[known, FIELD_END] = first, last
+            known += 1
+        fields[field, LINE], fields[field, CODE] = line, code
+    return known
+
+
+@compiled_at_once
+def _hashed(data, first, last, hashed):  # type: ignore[no-untyped-def]
+    for at in range(first, last):
+        hashed = (hashed ^ np.uint64(data[at])) * np.uint64(0x100000001B3)
+        hashed ^= hashed >> np.uint64(29)
+    return hashed
+
+
+@compiled_at_once
+def _found(data, at, space, first, last, hashed, names, known, table):  # type: ignore[no-untyped-def]
+    """The number of a name, `known` when it is new and has a place in the table now."""
+    mask = np.uint64(len(table) - 1)
+    for probe in range(_MOST_PROBES):
+        place = np.int64((hashed + np.uint64(probe)) & mask)
+        code = table[place]
+        if code < 0:
+            table[place] = known
+            return known
+        if _same(data, at, space, names[code, SERIES], names[code, SERIES_END]) and _same(
+            data, first, last, names[code, FIELD], names[code, FIELD_END]
+        ):
+            return code
+    return TOO_CLOSE
+
+
+@compiled_at_once
+def _same(data, first, last, begin, end):  # type: ignore[no-untyped-def]
+    if last - first != end - begin:
+        return False
+    for step in range(last - first):
+        if data[first + step] != data[begin + step]:
+            return False
+    return True
+
+
+def try_out() -> None:
+    """Read a line, and be compiled."""
+    data = np.frombuffer(b"m,a=b f=1.5 7\n", np.uint8)
+    places = [np.empty((3, 4), np.int32), np.empty(3), np.empty(3, np.int64), np.empty(3, np.bool_)]
+    names, table = np.empty((3, 4), np.int32), np.full(8, -1, np.int32)
+    read_lines(data, KINDS, np.uint64(1), 100, np.zeros(1, np.bool_), *places, names, table)
