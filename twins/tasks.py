@@ -50,6 +50,7 @@ def compact_days() -> None:
 @shared_task(name="twins.expire_readings", ignore_result=True)
 def expire_readings() -> None:
     retention.expire_readings(now=timezone.now())
+    corrections.prune_corrections(now=timezone.now())
 
 
 @shared_task(name="twins.assess_stale", ignore_result=True)
@@ -79,7 +80,6 @@ def judge_ledger() -> None:
 def prune_ledger() -> None:
     ledger.prune_ledger(now=timezone.now())
     watching.prune_findings(now=timezone.now())
-    corrections.prune_corrections(now=timezone.now())
 
 
 @shared_task(name="twins.train_models", ignore_result=True)

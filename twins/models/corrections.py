@@ -10,7 +10,8 @@ from django.db.models.functions import Now
 class Correction(models.Model):
     """Readings of a sensor that were overwritten with another value or quality. Ids are in order of commit.
 
-    Written by the compaction that finds it, in its transaction. What arrives late and overwrites nothing is none.
+    Written by the compaction that finds it, in its transaction, and joined with what nobody has looked at yet. What
+    arrives late and overwrites nothing is none.
     """
 
     id = models.BigAutoField(primary_key=True)

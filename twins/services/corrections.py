@@ -1,4 +1,4 @@
-"""A correction is seen by later stages: what overwrites readings that were there leaves a row that says so.
+"""A correction is seen by later stages: what overwrites readings that were there leaves a row of their sensor.
 
 Found where accepted readings become files, once for each: against one another, and, for those that are not newer than
 all that is known of their sensor, against what the files hold of their times. Most readings are newer, and then one
@@ -23,7 +23,7 @@ from twins.lake import column
 from twins.selectors.arrays import integers
 
 KEPT = timedelta(days=30)
-MOST_KEPT = 1_000_000
+MOST_KEPT = 200_000
 MOST_TOLD = 10_000
 """Sensors in one event."""
 _ROWS = 4_000_000
@@ -132,16 +132,26 @@ def _write(rows: list[_Row]) -> None:
     """One each; a sensor that has left the register meanwhile is passed over."""
     columns = list(zip(*rows, strict=True))
     with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO twins_correction (sensor_id, time_min, time_max, readings, batch) "
-            "SELECT sensor, to_timestamp(0) + first * interval '1 microsecond', "
-            "to_timestamp(0) + last * interval '1 microsecond', readings, batch "
-            "FROM unnest(%s::int[], %s::bigint[], %s::bigint[], %s::int[], %s::bigint[]) "
-            "AS new(sensor, first, last, readings, batch) "
-            "JOIN (SELECT id FROM twins_assets_sensor WHERE id = ANY(%s::int[]) ORDER BY id FOR KEY SHARE) known "
-            "ON known.id = new.sensor ORDER BY sensor",
-            [*map(integers, columns), integers(columns[0])],
-        )
+        cursor.execute(_WRITE, [integers(columns[0]), *map(integers, columns), integers(columns[0])])
+
+
+# Takes in what nobody has looked at yet, so that a source that overwrites all the time does not leave a row each time.
+_WRITE = """
+WITH old AS (
+    DELETE FROM twins_correction WHERE id IN (
+        SELECT id FROM twins_correction WHERE NOT watched AND sensor_id = ANY(%s::int[]) FOR UPDATE SKIP LOCKED)
+    RETURNING sensor_id, time_min, time_max, readings, batch),
+told AS (
+    SELECT * FROM old UNION ALL
+    SELECT sensor, to_timestamp(0) + first * interval '1 microsecond',
+           to_timestamp(0) + last * interval '1 microsecond', readings, batch
+    FROM unnest(%s::int[], %s::bigint[], %s::bigint[], %s::int[], %s::bigint[])
+         AS new(sensor, first, last, readings, batch))
+INSERT INTO twins_correction (sensor_id, time_min, time_max, readings, batch)
+SELECT sensor_id, min(time_min), max(time_max), least(sum(readings), 2147483647), max(batch) FROM told
+JOIN (SELECT id FROM twins_assets_sensor WHERE id = ANY(%s::int[]) ORDER BY id FOR KEY SHARE) known
+ON known.id = sensor_id GROUP BY sensor_id ORDER BY sensor_id
+"""
 
 
 def _told(rows: list[_Row]) -> dict[str, Any]:

@@ -76,6 +76,7 @@ def test_corrections_are_those_that_a_dict_written_in_order_would_see(sensor_key
             assert told == ([{"batch": max(newest.values()), "rows": payload}] if changed else [])
             rounds += bool(changed)
             changed.clear()
+            Correction.objects.update(watched=True)
         if dice.random() < 0.2:
             compact_crowded_days(fan_in=2)
         if number in (30, 60):
@@ -129,10 +130,26 @@ def test_a_sensor_that_left_and_a_file_that_is_lost_hold_up_nothing(sensor_keys,
     assert noted() == [(stays, T0, T0, 1)]
 
 
+def test_what_nobody_has_looked_at_is_one_row_of_a_sensor(sensor_keys, accept) -> None:
+    one, other = sensor_keys[:2]
+    accept([(key, T0 + i * S, 1.0) for key in (one, other) for i in range(9)])
+    compact_hot_tail()
+    for number, (key, at) in enumerate([(one, 5), (other, 1), (one, 2), (one, 7), (one, 7)]):
+        accept([(key, T0 + at * S, 2.0 + number)])
+        compact_hot_tail()
+
+    assert noted() == [(other, T0 + S, T0 + S, 1), (one, T0 + 2 * S, T0 + 7 * S, 4)]
+    Correction.objects.update(watched=True)
+    accept([(one, T0, 9.0)])
+    compact_hot_tail()
+    assert noted()[2:] == [(one, T0, T0, 1)]
+
+
 def test_corrections_are_kept_for_a_time_and_a_number(sensor_keys, accept, monkeypatch) -> None:
     for value in range(4):
         accept([(sensor_keys[0], T0, float(value))])
         compact_hot_tail()
+        Correction.objects.update(watched=True)
     assert len(noted()) == 3
 
     assert prune_corrections(now=timezone.now()) == 0
