@@ -5,7 +5,7 @@ Else the database would join and carry along what each of 400,000 rows refers to
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.core.paginator import Page, Paginator
@@ -37,6 +37,9 @@ class LongList:
     list_per_page = 50
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER  # each of the counts would look at the whole table
+
+    class Media:
+        css: ClassVar = {"all": ["assets/register.css"]}
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

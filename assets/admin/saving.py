@@ -80,9 +80,6 @@ class RegisterAdmin(LongList, ModelAdmin):
     changed_by = Action.CHANGE
     """What a user must be allowed to do with a row in order to save it."""
 
-    class Media:
-        css = {"all": ["assets/register.css"]}
-
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return visible(request, super().get_queryset(request))
 

@@ -21,13 +21,12 @@ from twins.services.promotion import promote_model, roll_back
 class HealthModelAdmin(ReadOnlyAdmin):
     list_display = ["design", "status", "trained_at", "scope", "horizon", "life_unit", "reason"]
     actions = ["promote", "roll_back"]
-    list_select_related = ["design"]
     list_filter = ["status", ("design", admin.RelatedOnlyFieldListFilter)]
     search_fields = ["design__code", "design__name"]
     exclude = ["artefact"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[HealthModel]:
-        return super().get_queryset(request).defer("artefact")
+        return super().get_queryset(request).select_related("design").defer("artefact")
 
     def has_promote_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("twins.change_healthmodel"))

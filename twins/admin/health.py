@@ -95,7 +95,7 @@ class HealthAdmin(ReadOnlyAdmin):
     readonly_fields = [name for _, names in _SECTIONS for name in names]
 
     class Media:
-        css = {"all": ["assets/register.css", "twins/health.css"]}
+        css = {"all": ["twins/health.css"]}
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         # A theme may bring a change list of its own.

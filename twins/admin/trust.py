@@ -37,9 +37,11 @@ class _PolicyAdmin(ModelAdmin):
 class _SeenAdmin(ReadOnlyAdmin):
     """Rows that hang on an asset, where it may be seen."""
 
+    named_by: tuple[str, ...] = ("asset",)
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         seen = Asset.objects.filter(rights(request).reach(Action.VIEW).assets()).order_by()
-        return super().get_queryset(request).filter(asset__in=seen)
+        return super().get_queryset(request).filter(asset__in=seen).select_related(*self.named_by)
 
 
 class HealthPolicyForm(forms.ModelForm):
@@ -78,7 +80,6 @@ class RollUpPolicyAdmin(_PolicyAdmin):
 @admin.register(HealthWarning)
 class HealthWarningAdmin(_SeenAdmin):
     list_display = ["asset", "raised_at", "within", "said", "stands_for", "verdict", "failed_at"]
-    list_select_related = ["asset"]
     list_filter = ["verdict", ("cleared_at", admin.EmptyFieldListFilter), "source"]
     search_fields = ["asset__tag", "asset__name"]
 
@@ -97,7 +98,7 @@ class HealthWarningAdmin(_SeenAdmin):
 
 @admin.register(Finding)
 class FindingAdmin(_SeenAdmin):
+    named_by = ("asset", "sensor__asset")
     list_display = ["asset", "sensor", "kind", "started_at", "ended_at", "value", "score"]
-    list_select_related = ["asset", "sensor"]
     list_filter = ["kind", ("ended_at", admin.EmptyFieldListFilter)]
     search_fields = ["asset__tag", "asset__name", "sensor__name"]

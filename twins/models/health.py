@@ -49,7 +49,10 @@ class HealthModel(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.design_id} {self.status} {self.trained_at:%Y-%m-%d %H:%M}"
+        # Named where the design was fetched along; text is no reason for a query.
+        return (
+            f"{self._state.fields_cache.get('design', self.design_id)} {self.status} {self.trained_at:%Y-%m-%d %H:%M}"
+        )
 
 
 class AssessmentSource(models.TextChoices):

@@ -99,4 +99,5 @@ class HealthWarning(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.asset_id} {self.raised_at:%Y-%m-%d %H:%M}: {self.verdict}"
+        # Named where the asset was fetched along; text is no reason for a query.
+        return f"{self._state.fields_cache.get('asset', self.asset_id)} {self.raised_at:%Y-%m-%d %H:%M}: {self.verdict}"

@@ -71,4 +71,7 @@ class Finding(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} at {self.sensor_id or self.asset_id} {self.started_at:%Y-%m-%d %H:%M}"
+        # Named where sensor and asset were fetched along; text is no reason for a query.
+        known = self._state.fields_cache
+        where = known.get("sensor") or known.get("asset") or self.sensor_id or self.asset_id
+        return f"{self.kind} at {where} {self.started_at:%Y-%m-%d %H:%M}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -140,17 +140,37 @@ def lives_of(designs: Sequence[Design], *, now: datetime) -> dict[int, list[Life
     return lives
 
 
-def lives_at(places: Sequence[Installation], now: datetime) -> list[list[Life]]:
-    """The lives of each installation, the newest last."""
-    assets = sorted({place.asset_id for place in places})
-    inputs, events = inputs_of(assets), events_at(assets)
-    return [_lives(place, inputs[place.asset_id], events[place.asset_id], now) for place in places]
+def lives_at(places: Sequence[Installation], now: datetime, *, counted: bool = False) -> list[list[Life]]:
+    """The lives of each installation, the newest last; `counted`: inputs only where they count life, for its length."""
+    assets = sorted({place.asset_id for place in places if not (counted and place.item.design.life_unit == "d")})
+    inputs, events = inputs_of(assets), _by_item(events_at(place.asset_id for place in places))
+    return [
+        _lives(place, tuple(inputs.get(place.asset_id, ())), _own(place, events.get(place.asset_id, {})), now)
+        for place in places
+    ]
+
+
+_ByItem = Mapping[int | None, Sequence[MaintenanceEvent]]
+
+
+def _by_item(events: Mapping[int, Sequence[MaintenanceEvent]]) -> dict[int, _ByItem]:
+    """The events of each place by the item they happened to; a place has many items in its time, each with a few."""
+    found: dict[int, dict[int | None, list[MaintenanceEvent]]] = {}
+    for asset, each in events.items():
+        for event in each:
+            found.setdefault(asset, {}).setdefault(event.item_id, []).append(event)
+    return dict(found)
+
+
+def _own(place: Installation, events: _ByItem) -> list[MaintenanceEvent]:
+    """What happened at the place to its item, or to nobody knows what, the oldest first."""
+    own, unknown = events.get(place.item_id, ()), events.get(None, ())
+    return sorted([*own, *unknown], key=lambda event: (event.started_at, event.pk))
 
 
 def _lives(
-    place: Installation, inputs: tuple[AssetInput, ...], events: Sequence[MaintenanceEvent], now: datetime
+    place: Installation, inputs: tuple[AssetInput, ...], own: Sequence[MaintenanceEvent], now: datetime
 ) -> list[Life]:
-    own = [event for event in events if event.item_id in (None, place.item_id)]
     return [
         Life(
             key=place.pk,
@@ -167,7 +187,7 @@ def _lives(
                 if event.kind != EventKind.FAILURE and life.start < event.started_at <= life.end
             ),
         )
-        for life in segments_of(place, events, now)[0]
+        for life in segments_of(place, own, now)[0]
     ]
 
 

@@ -83,7 +83,7 @@ def _by_design(rows: QuerySet[Installation], now: datetime, visible: Q | None) -
     if visible:
         rows = rows.filter(asset__in=Asset.objects.filter(visible))
     places = list(rows.order_by("-period__startswith", "-id")[:MOST])
-    segments = lives_at(places, now)
+    segments = lives_at(places, now, counted=True)
     ages = _ages(places, segments)
     modes = _modes({place.asset_id for place in places})
     lived: dict[int, list[Lived]] = defaultdict(list)
