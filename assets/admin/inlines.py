@@ -49,7 +49,7 @@ class EventInline(StackedStanding):
     joined = ("item",)
     columns = ("what", "started", "ended", "failure mode", "cause", "item", "downtime in h", "note")
     autocomplete_fields = ["item"]
-    fields = ["kind", ("started_at", "ended_at"), ("mode", "cause"), ("item", "downtime_hours"), "note"]
+    fields = ["kind", "started_at", "ended_at", ("mode", "cause"), ("item", "downtime_hours"), "note"]
 
     def cells(self, row: MaintenanceEvent) -> list[object]:
         began, ended = instant_in_words(row.started_at), instant_in_words(row.ended_at) if row.ended_at else ""

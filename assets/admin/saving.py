@@ -20,6 +20,7 @@ from assets.admin.paging import LongList
 from assets.admin.theme import ModelAdmin
 from assets.exceptions import AssetsError
 from assets.history import Origin, origin, request_id
+from assets.models import Asset
 from assets.permissions import Action, Rights, rights_of
 
 NO_ROLE: Final = "You have no role in the register yet, so nothing of it is shown: ask an administrator for one."
@@ -43,6 +44,8 @@ def may(request: HttpRequest, action: Action, row: Model | None) -> bool:
     reach = rights(request).reach(action)
     if row is None or reach.everything:
         return bool(reach)
+    if isinstance(row, Asset):
+        return row in reach
     known: dict[Any, bool] = vars(request).setdefault("register_may", {})
     key = (action, type(row), row.pk)
     if key not in known:
@@ -100,7 +103,9 @@ class RegisterAdmin(LongList, ModelAdmin):
             try:
                 return super().changeform_view(request, object_id, form_url, extra_context)
             except AssetsError as error:
-                request.register_refusal = str(error)  # type: ignore[attr-defined]
+                # A form has one row, so its number tells nothing.
+                refusal = str(error).removeprefix("Row 0, ").removeprefix("Row 0: ")
+                request.register_refusal = refusal  # type: ignore[attr-defined]
                 return super().changeform_view(request, object_id, form_url, extra_context)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
