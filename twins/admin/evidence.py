@@ -1,4 +1,4 @@
-"""What the numbers rest on: trained models, batches of readings and the files of the lake."""
+"""What the numbers rest on: trained models, batches of readings and what overwrote some."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from assets.admin.theme import ModelAdmin
 from assets.models import Design
 from twins.admin.reading import ReadOnlyAdmin
 from twins.exceptions import ModelRefused
-from twins.models import Batch, HealthModel, LearningPlan
+from twins.models import Batch, Correction, HealthModel, LearningPlan
 from twins.services.promotion import promote_model, roll_back
 
 
@@ -71,3 +71,12 @@ class BatchAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).defer("body")
+
+
+@admin.register(Correction)
+class CorrectionAdmin(ReadOnlyAdmin):
+    list_display = ["sensor", "time_min", "time_max", "readings", "batch", "found_at"]
+    list_select_related = ["sensor"]
+    exclude = ["watched"]
+    search_fields = ["sensor__name", "sensor__asset__tag"]
+    ordering = ["-id"]

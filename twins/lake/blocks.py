@@ -1,4 +1,4 @@
-"""Decoded row groups of roll-ups, kept for the next chart: they are small, never change, and are asked for again.
+"""Decoded row groups of roll-ups, kept for who asks next: they are small, never change, and are asked for again.
 
 Many sensors lie in one row group, and a dashboard asks for neighbours and asks again, so a process keeps what it
 decoded, up to a bound in bytes.

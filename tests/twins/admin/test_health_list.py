@@ -245,7 +245,7 @@ def test_health_is_read_only_even_for_a_superuser(
     assert Assessment.objects.get().health == 50
 
 
-@pytest.mark.parametrize("name", ["healthmodel", "batch", "apitoken"])
+@pytest.mark.parametrize("name", ["healthmodel", "batch", "correction", "apitoken"])
 def test_the_other_lists_open(planner: Client, model: HealthModel, name: str) -> None:
     create_token(name="erp", scopes=["read"])
     assert planner.get(reverse(f"admin:twins_{name}_changelist"), {"q": "x"}).status_code == 200
