@@ -13,7 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import psycopg
 from asgiref.sync import sync_to_async
-from django.db import OperationalError, connection, transaction
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connections, transaction
 
 from twins.conf import settings
 from twins.exceptions import QueryTooSlow
@@ -76,12 +76,15 @@ def _bounded(read: Callable[..., Found], *args: Any, **kwargs: Any) -> Found:
 
 def _bound_session() -> None:
     """Bound every statement of a connection that is lent to nobody else, once for as long as it is kept."""
-    connection.ensure_connection()
-    line, limit = connection.connection, _limit("SET")
+    wrapper: Any = connections[DEFAULT_DB_ALIAS]
+    wrapper.close_if_health_check_failed()
+    wrapper.ensure_connection()
+    line, limit = wrapper.connection, _limit("SET")
     if getattr(_thread, "bound", None) != (line, limit):
-        with connection.wrap_database_errors:
+        with wrapper.wrap_database_errors:
             line.execute(limit)
-        _thread.bound = line, limit
+        # What is set in a transaction goes with it, should it be rolled back.
+        _thread.bound = None if wrapper.in_atomic_block else (line, limit)
 
 
 _thread = threading.local()

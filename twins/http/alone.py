@@ -73,9 +73,10 @@ def _own() -> None:
 
 def owns_connections() -> bool:
     """Whether this thread answers questions only and keeps its connections for itself, so that they may be set up."""
+    if not getattr(_thread, "owns", False):
+        return False
     options = connection.settings_dict
-    pooled = options.get("DISABLE_SERVER_SIDE_CURSORS") or options["OPTIONS"].get("pool")
-    return getattr(_thread, "owns", False) and not pooled
+    return not (options.get("DISABLE_SERVER_SIDE_CURSORS") or options["OPTIONS"].get("pool"))
 
 
 _threads = _Threads()
@@ -215,7 +216,8 @@ class _Share:
     """Have `size` bytes of the room while a block runs; raises TimeoutError when nobody makes room in time."""
 
     def __init__(self, size: int) -> None:
-        self._size, self._room = size, _rooms.setdefault(asyncio.get_running_loop(), _Room())
+        self._size, loop = size, asyncio.get_running_loop()
+        self._room = _rooms.get(loop) or _rooms.setdefault(loop, _Room())
 
     async def __aenter__(self) -> None:
         room = self._room

@@ -12,10 +12,12 @@ import httpx
 import psycopg
 import pytest
 import websockets
-from django.db import connection
+from django.db import connection, transaction
+from psycopg.conninfo import make_conninfo
 
 from twins.graphql.documents import Kept
 from twins.graphql.limits import COST
+from twins.http import alone
 from twins.http.rate import BURST, Limiter
 from twins.services.tokens import create_token
 
@@ -49,12 +51,16 @@ def ask(client: httpx.Client, query: str, **fields: Any) -> httpx.Response:
     return client.post("/graphql/", json={"query": query, **fields})
 
 
+def _address() -> str:
+    parameters = connection.get_connection_params()
+    names = ("dbname", "user", "password", "host", "port")
+    return make_conninfo(**{name: parameters[name] for name in names if parameters.get(name) is not None})
+
+
 @pytest.fixture
 def locked(token: str) -> Iterator[None]:
     """Somebody holds the tables of the register, so that whoever reads them waits."""
-    parameters = {**connection.get_connection_params(), "autocommit": False}
-    names = ("dbname", "user", "password", "host", "port", "autocommit")
-    with psycopg.connect(**{name: parameters[name] for name in names if parameters.get(name) is not None}) as other:
+    with psycopg.connect(_address()) as other:
         other.execute("LOCK TABLE twins_assets_asset, twins_assets_item IN ACCESS EXCLUSIVE MODE")
         yield
         other.rollback()
@@ -89,6 +95,34 @@ def test_the_bound_of_time_leaves_nothing_behind(server_side: bool, monkeypatch:
     assert bounded(shown)() == "10s"
     assert bounded(lambda: list(Asset.objects.filter(tag="x").values_list("pk", flat=True)))() == []
     assert shown() == before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_is_kept_is_bound_whenever_it_is_new(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    from twins.graphql.database import bounded
+
+    def shown() -> Any:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW statement_timeout")
+            return cursor.fetchone()[0]
+
+    def rolled_back() -> None:
+        with transaction.atomic():
+            bounded(shown)()
+            transaction.set_rollback(True)
+
+    monkeypatch.setattr(alone._thread, "owns", True, raising=False)
+    try:
+        rolled_back()
+        assert [bounded(shown)(), shown()] == ["10s", "10s"]
+        with psycopg.connect(_address()) as other:
+            other.execute("SELECT pg_terminate_backend(%s)", [connection.connection.info.backend_pid])
+        connection.health_check_done = False
+        assert bounded(shown)() == "10s"
+        settings.TWINS = {**settings.TWINS, "QUERY_SECONDS": 3}
+        assert bounded(shown)() == "3s"
+    finally:
+        connection.close()
 
 
 def test_an_answer_that_is_too_large_is_not_sent(client: httpx.Client, settings: Any) -> None:
