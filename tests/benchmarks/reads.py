@@ -230,6 +230,6 @@ SELECT gen_random_uuid(), a.id, s.name, s.name, s.unit, 'measurement', 'raw' FRO
     (VALUES ('current', 'A'), ('pressure', 'bar'), ('temperature', 'Cel'), ('vibration', 'mm/s')) s(name, unit)
 WHERE a.path && %(top)s::bigint[] AND a.level = 'part';
 INSERT INTO twins_latestreading (sensor_id, time, value, quality, batch)
-SELECT s.id, timestamptz '2026-03-01 12:00+00' + s.id * interval '1 ms', (s.id * 7919 %% 10007) / 7.0, 0, 1
+SELECT s.id, timestamptz '2026-03-01 12:00+00' + s.id * interval '1 ms', (s.id::bigint * 7919 %% 10007) / 7.0, 0, 1
 FROM twins_assets_sensor s JOIN twins_assets_asset a ON a.id = s.asset_id WHERE a.path && %(top)s::bigint[];
 """
