@@ -39,8 +39,9 @@ class Context:
         return replace(self, loaders=Loaders(self.principal), now=timezone.now())
 
     def asked_by(self, principal: Principal) -> Self:
-        """The same context for somebody who was looked up again: nothing is left of what was read before."""
-        return replace(self, principal=principal, loaders=Loaders(principal), spliced={})
+        """The same context for somebody who was looked up again: of what was read before only failures are left."""
+        failed = {name: found for name, found in self.spliced.items() if isinstance(found, Exception)}
+        return replace(self, principal=principal, loaders=Loaders(principal), spliced=failed)
 
     def visible(self) -> Q:
         """The predicate on Asset of what may be read; raises AccessDenied."""
