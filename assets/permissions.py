@@ -267,15 +267,14 @@ def _declared(reach: Reach) -> Q:
 
 def _references(of_target: Callable[[Reach, type[Model]], Q]) -> Callable[[Reach], Q]:
     def owned(reach: Reach) -> Q:
-        keys = []
+        found = Q()
         for name in TARGETS:
             target: Any = ExternalReference._meta.get_field(name).related_model
             seen = target._default_manager.filter(of_target(reach, target)).order_by()
-            # That it is filled tells the database how few rows there are to be looked up.
+            # Beginning at the references, of which few name a sensor, and not at all the sensors that are seen.
             named = ExternalReference.objects.filter(**{f"{name}__isnull": False, f"{name}__in": seen})
-            keys.append(named.order_by().values("pk"))
-        # A union, because of alternatives in one condition each is worked out for the whole table that it is about.
-        return Q(pk__in=keys[0].union(*keys[1:], all=True))
+            found |= Q(pk__in=named.order_by().values("pk"))
+        return found
 
     return owned
 

@@ -19,7 +19,6 @@ class GrantAdmin(RegisterAdmin):
     """Given and taken, never changed: the history then says plainly who held what."""
 
     list_display = ["role", "user", "group", "asset"]
-    list_select_related = ["user", "group", "asset"]
     list_filter = ["role", "group"]
     search_fields = ["asset__tag", "asset__name"]
     autocomplete_fields = ["asset"]
@@ -31,7 +30,7 @@ class GrantAdmin(RegisterAdmin):
     changed_by = Action.ADMINISTER
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Grant]:
-        return super().get_queryset(request).select_related("asset")  # whose tag names it
+        return super().get_queryset(request).select_related("user", "group", "asset")  # whose tag names it
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -55,7 +55,6 @@ class RemovalForm(RegisterForm):
 class InstallationAdmin(PeriodColumns, RegisterAdmin):
     form = RemovalForm
     list_display = ["item", "asset", "installed", "removed", "removal_reason"]
-    list_select_related = ["item", "asset"]
     search_fields = ["item__serial_number", "asset__tag", "asset__name"]
     readonly_fields = ["asset", "item", "installed", "removed"]
     fields = ["asset", "item", "installed", "removed", "removed_at", "removal_reason"]
@@ -90,7 +89,6 @@ MEASURED: Final[list[Any]] = [
 @admin.register(Sensor)
 class SensorAdmin(RegisterAdmin):
     list_display = ["name", "asset", "quantity", "unit", "role", "expected_interval"]
-    list_select_related = ["asset"]
     list_filter = ["role", "privacy"]
     search_fields = ["name", "quantity", "asset__tag", "asset__name"]
     autocomplete_fields = ["asset"]
@@ -104,7 +102,6 @@ class SensorAdmin(RegisterAdmin):
 @admin.register(MaintenanceEvent)
 class MaintenanceEventAdmin(RegisterAdmin):
     list_display = ["started_at", "kind", "asset", "item", "mode", "cause", "downtime_hours"]
-    list_select_related = ["asset", "item"]
     list_filter = ["kind"]
     date_hierarchy = "started_at"
     changed_by = Action.RECORD
@@ -112,4 +109,4 @@ class MaintenanceEventAdmin(RegisterAdmin):
     autocomplete_fields = ["asset", "item"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[MaintenanceEvent]:
-        return super().get_queryset(request).select_related("asset")  # whose tag names it
+        return super().get_queryset(request).select_related("asset", "item")  # the asset's tag names it

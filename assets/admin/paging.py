@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
+from django.db.models.sql.where import WhereNode
 from django.http import HttpRequest
 
 from assets.selectors import matching
@@ -27,7 +28,9 @@ class FarPaginator(Paginator):
             keys = rows.reverse().values_list("pk", flat=True)[self.count - end : self.count - first]
         else:
             keys = rows.values_list("pk", flat=True)[first:end]
-        return Page(rows.filter(pk__in=list(keys)), number, self)
+        chosen = rows.all()
+        chosen.query.where = WhereNode()  # the keys have met the conditions, some of which cost as much as the list
+        return Page(chosen.filter(pk__in=list(keys)), number, self)
 
 
 class LongList:

@@ -40,7 +40,6 @@ class RelationEndForm(RegisterForm):
 @admin.register(Relation)
 class RelationAdmin(RegisterAdmin):
     list_display = ["source", "kind", "target", "begun", "ended", "note"]
-    list_select_related = ["source", "target"]
     list_filter = ["kind"]
     search_fields = ["source__tag", "source__name", "target__tag", "target__name"]
     autocomplete_fields = ["source", "target"]

@@ -7,14 +7,27 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from django.contrib import admin
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from assets.models import Asset, Design, Item, MaintenanceEvent, Sensor
+from assets.models import Asset, Design, ExternalReference, Item, MaintenanceEvent, Sensor
 from assets.selectors import current_installations
-from assets.services import NewAsset, NewInstallation, create_assets, create_sensors, install_items, record_events
+from assets.services import (
+    NewAsset,
+    NewInstallation,
+    NewRelation,
+    create_assets,
+    create_records,
+    create_sensors,
+    give_role,
+    install_items,
+    record_events,
+    relate_assets,
+)
 
 Snapshot = Callable[[], dict[str, Any]]
 INLINES = ("installations", "sensors", "events", "relations_out", "external_references")
@@ -163,6 +176,43 @@ def test_every_list_and_page_opens_and_searches(
     assert listing.status_code == 200
     rows = planner.get(index).context["cl"].result_list
     assert planner.get(reverse(f"admin:twins_assets_{model}_change", args=[rows[0].pk])).status_code == 200
+
+
+def test_no_list_asks_for_each_of_its_rows(
+    client: Client, plant: dict[str, Asset], items: list[Item], day: Callable[[int], datetime]
+) -> None:
+    head = User.objects.create_superuser("head")
+    client.force_login(head)
+    models = [model for model in admin.site._registry if model._meta.app_label == "twins_assets"]
+
+    def one_more_of_each(tag: str, item: Item) -> None:
+        asset = plant[tag]
+        [installation] = install_items(installations=[NewInstallation(asset=asset, item=item, start=day(3))])
+        [sensor] = create_sensors(sensors=[Sensor(asset=asset, name="VIB", quantity="vibration")])
+        [event] = record_events(events=[MaintenanceEvent(asset=asset, item=item, kind="failure", started_at=day(9))])
+        wish = NewRelation(source=asset, target=plant["P"], kind="feeds", start=day(1))
+        [relation] = relate_assets(relations=[wish])
+        targets = {"installation": installation, "sensor": sensor, "event": event, "relation": relation, "item": item}
+        keys = [ExternalReference(system="SAP", key=f"{tag} {name}", **{name: row}) for name, row in targets.items()]
+        create_records(records=keys)
+        give_role(role="viewer", user=head, asset=asset)
+
+    def statements() -> dict[str, int]:
+        taken = {}
+        for model in models:
+            with CaptureQueriesContext(connection) as asked:
+                name = f"admin:twins_assets_{model._meta.model_name}_changelist"
+                assert client.get(reverse(name)).status_code == 200
+            taken[model.__name__] = len(asked)
+        return taken
+
+    one_more_of_each("T1-DE", items[0])
+    statements()  # looks up what a process looks up once
+    few = statements()
+    one_more_of_each("T2-DE", items[1])
+    one_more_of_each("T2-NDE", items[2])
+    assert statements() == few
+    assert max(few.values()) <= 15
 
 
 def test_assets_are_found_by_tag_name_and_serial_number(
