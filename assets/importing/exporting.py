@@ -10,7 +10,7 @@ from typing import IO, Any
 from uuid import UUID
 
 import orjson
-from django.db import connection, models
+from django.db import models
 
 from assets.importing.delimited import neutralise
 from assets.importing.tables import KEY_HEADER, KIND_HEADER, TABLES, Column, Link, Period, Table, Values
@@ -22,7 +22,7 @@ _SHEET_ROWS = 1_048_576
 
 def export_csv(table: Table, file: IO[str], *, source: str, rows: models.QuerySet[Any] | None = None) -> int:
     """Write one table as CSV and return its number of rows; `source` is the system whose keys stand in it."""
-    headers = headers_of(table)
+    headers = headers_of(table, rows)
     writer = csv.writer(file)
     writer.writerow(headers)
     count = 0
@@ -63,9 +63,10 @@ def export_xlsx(
     options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "in_memory": False}
     with xlsxwriter.Workbook(file, options) as workbook:
         for table in tables:
-            sheet, headers = workbook.add_worksheet(table.name), headers_of(table)
+            chosen = (rows or {}).get(table.name)
+            sheet, headers = workbook.add_worksheet(table.name), headers_of(table, chosen)
             sheet.write_row(0, 0, headers)
-            for number, record in enumerate(_records(table, source, (rows or {}).get(table.name)), 1):
+            for number, record in enumerate(_records(table, source, chosen), 1):
                 if number >= _SHEET_ROWS:
                     raise ValueError(f"{table.name} has more rows than a sheet takes: export CSV or JSON.")
                 for place, header in enumerate(headers):
@@ -81,8 +82,8 @@ def _write(sheet: Any, row: int, column: int, value: Any) -> None:
         sheet.write_string(row, column, _text(value))
 
 
-def headers_of(table: Table) -> list[str]:
-    """Headers of an export: what the table always has, and one for each value that any record holds."""
+def headers_of(table: Table, rows: models.QuerySet[Any] | None = None) -> list[str]:
+    """Headers of an export: what the table always has, and one for each value that any of the rows, or any, holds."""
     found: list[str] = []
     for part in table.parts:
         match part:
@@ -93,22 +94,25 @@ def headers_of(table: Table) -> list[str]:
             case Period():
                 found += (part.start, part.end)
             case Values():
-                found += [f"{part.prefix}.{name}" for name in _names_held(table.model, part.field)]
+                found += [f"{part.prefix}.{name}" for name in _names_held(_chosen(table, rows), part.field)]
     if table.target:
         found += (KIND_HEADER, KEY_HEADER)
     return list(dict.fromkeys(found))
 
 
-def _names_held(model: type[models.Model], field: str) -> list[str]:
-    with connection.cursor() as cursor:
-        name, column = connection.ops.quote_name(model._meta.db_table), connection.ops.quote_name(field)
-        cursor.execute(f"SELECT DISTINCT jsonb_object_keys({column}) AS name FROM {name} ORDER BY 1")  # noqa: S608
-        return [row[0] for row in cursor.fetchall()]
+def _names_held(rows: models.QuerySet[Any], field: str) -> list[str]:
+    names = models.Func(field, function="jsonb_object_keys", output_field=models.TextField())
+    return sorted(rows.order_by().values_list(names, flat=True).distinct())
+
+
+def _chosen(table: Table, rows: models.QuerySet[Any] | None) -> models.QuerySet[Any]:
+    everything: models.QuerySet[Any] = table.model._default_manager.all()
+    return everything if rows is None else rows
 
 
 def _records(table: Table, source: str, rows: models.QuerySet[Any] | None) -> Iterator[dict[str, Any]]:
     """What each record says under each header, by id, a chunk at a time."""
-    chosen = (table.model._default_manager.all() if rows is None else rows).order_by("pk")
+    chosen = _chosen(table, rows).order_by("pk")
     chosen = chosen.select_related(*_RELATED.get(table.name, ()))
     last = 0
     while chunk := list(chosen.filter(pk__gt=last)[:_CHUNK]):

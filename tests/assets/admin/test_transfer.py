@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from assets.models import Asset, ImportDraft
-from assets.services import give_role
+from assets.services import change_asset, give_role
 
 Snapshot = Callable[[], dict[str, Any]]
 PAGE, WRITE, EXPORT = (f"admin:twins_assets_asset_{name}" for name in ("import", "import_write", "export"))
@@ -122,6 +122,9 @@ def test_only_who_may_import_everywhere_imports(
 
 
 def test_an_export_holds_what_the_user_may_see(client: Client, ada: User, plant: dict[str, Asset]) -> None:
+    for tag in ("T1-DE", "T2-DE"):
+        plant[tag].attributes = {f"of {tag}": 1}
+        change_asset(asset=plant[tag])
     give_role(role="viewer", user=ada, asset=plant["T1-PU"])
     for kind, begins in (("csv", b"tag,"), ("json", b"{"), ("xlsx", b"PK")):
         answer = client.get(reverse(EXPORT), {"kind": kind, "table": "assets"})
