@@ -38,8 +38,9 @@ class Footer:
 
     def rows_of(self, sensors: np.ndarray) -> np.ndarray:
         """How many rows the file holds of each of some sensors."""
-        at = np.searchsorted(self.sensors[:-1], sensors)
-        return np.where(self.sensors[at] == sensors, self.starts[at + 1] - self.starts[at], 0)
+        # By the array's own method and without a choice: a chart of a year asks it of every day.
+        at = self.sensors[:-1].searchsorted(sensors)
+        return (self.starts[at + 1] - self.starts[at]) * (self.sensors[at] == sensors)
 
 
 def directory_of(sensor: np.ndarray) -> bytes:

@@ -15,13 +15,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from django.db import connection
 from tsdownsample import MinMaxLTTBDownsampler
 
 from twins import lake
 from twins.conf import settings
 from twins.lake.schema import column
 from twins.selectors.arrays import integers
+from twins.selectors.binding import binding_cursor
 from twins.selectors.days import Days, days_apart
 from twins.selectors.minutes import floor_minute, minutes_in
 from twins.selectors.view import View, look, retry
@@ -59,7 +59,7 @@ def series_of(
 
 
 def _intervals(sensors: list[int]) -> dict[int, float]:
-    with connection.cursor() as cursor:
+    with binding_cursor() as cursor:
         cursor.execute(
             "SELECT id, expected_interval FROM twins_assets_sensor WHERE id = ANY(%s::int[]) AND expected_interval > 0",
             [integers(sensors)],
@@ -83,7 +83,7 @@ def _long(view: View, start: datetime | None, end: datetime | None, points: int)
     if start is not None and end is not None and (end - start) < timedelta(minutes=points // 2 - 1):
         return {}
     days = days_apart(view, start, end)
-    loose = dict(lake.split_by_sensor(minutes_in(days.rest, start, end, lake.CHART_SCHEMA)))
+    loose = dict(lake.split_by_sensor(_rest(days.rest, start, end)))
     widths = {}
     minutes_of = Counter({sensor: rows.num_rows for sensor, rows in loose.items()})
     for one in days.rolled:
@@ -97,6 +97,12 @@ def _long(view: View, start: datetime | None, end: datetime | None, points: int)
             parts[sensor] += lake.extremes_of(loose[sensor], width=width, runs=[loose[sensor].num_rows])
     whole = {sensor: _Candidates.of_extremes(some) for sensor, some in parts.items()}
     return {sensor: candidates for sensor, candidates in whole.items() if candidates.total > points}
+
+
+def _rest(view: View, start: datetime | None, end: datetime | None) -> pa.Table:
+    if view.files or view.archive or view.hot:
+        return minutes_in(view, start, end, lake.CHART_SCHEMA)
+    return lake.CHART_SCHEMA.empty_table()
 
 
 def _extremes(days: Days, widths: dict[int, int]) -> dict[int, list[lake.Extremes]]:
