@@ -116,9 +116,14 @@ def _asgi_server(django_db_setup: None) -> Iterator[str]:
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
     thread.join(10)
+    from asgiref.sync import SyncToAsync
+    from django.db import connections
+
     from twins.http import alone
 
     alone.rest()
+    # Sockets share one thread of the process, which keeps its connection; the database could not be dropped.
+    SyncToAsync.single_thread_executor.submit(connections.close_all).result(10)
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from itertools import count
 from typing import Any
 
@@ -35,7 +36,7 @@ from twins.graphql.schema import schema
 from twins.services.tokens import create_token
 
 from .conftest import Make, build
-from .test_subscriptions import connect, hear, subscribe
+from .test_subscriptions import answered, connect
 
 pytestmark = pytest.mark.full
 
@@ -153,35 +154,45 @@ def documents(tag: str, ident: str) -> list[str]:
     return whole + [f"{{ {' '.join(part)} }}" for part in chunks(roots, 4)]
 
 
-@pytest.fixture
-def answers(live_server_asgi: str) -> Any:
-    """Answers to documents by a role on the subtree of OWN, or by None, who sees everything, over HTTP."""
-    plant = build(Make())
-    tokens = {None: create_token(name="all", scopes=["read"])[1]}
-    for role in Role.values:
-        user = get_user_model().objects.create_user(role)
-        give_role(role=role, user=user, asset=plant[OWN])
-        tokens[role] = create_token(name=role, scopes=["read"], user=user)[1]
+class Asking:
+    """Asks by tokens of each role on the subtree of OWN, and of nobody, who sees everything; over HTTP and by socket.
 
-    def ask(role: str | None, queries: list[str]) -> list[Any]:
-        headers = {"Authorization": f"Bearer {tokens[role]}"}
-        with httpx.Client(verify=False, base_url=live_server_asgi, headers=headers, timeout=60) as client:
-            return [client.post("/graphql/", json={"query": query}).json() for query in queries]
+    Everybody asks a document before the next one is asked: so it is parsed and planned once.
+    """
 
-    async def ask_by_socket(role: str, queries: list[str]) -> list[Any]:
-        heard = []
-        async with connect(live_server_asgi, tokens[role]) as socket:
+    def __init__(self, url: str) -> None:
+        self._url, self.plant = url, build(Make())
+        self._tokens = {"everything": create_token(name="all", scopes=["read"])[1]}
+        for role in Role.values:
+            user = get_user_model().objects.create_user(role)
+            give_role(role=role, user=user, asset=self.plant[OWN])
+            self._tokens[role] = create_token(name=role, scopes=["read"], user=user)[1]
+
+    async def each(self, queries: list[str]) -> AsyncIterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+        """Of each query the answers by role, over HTTP and by socket."""
+        async with AsyncExitStack() as stack:
+            client = await stack.enter_async_context(httpx.AsyncClient(verify=False, timeout=60))
+            sockets = {
+                role: await stack.enter_async_context(connect(self._url, token))
+                for role, token in self._tokens.items()
+                if role != "everything"
+            }
             for number, query in enumerate(queries):
-                await subscribe(socket, query, id=str(number))
-                message = await hear(socket, 30)
-                heard.append(message["payload"])
-                while message["type"] not in ("complete", "error"):
-                    message = await hear(socket, 30)
-        return heard
+                found = {role: await self._ask(client, token, query) for role, token in self._tokens.items()}
+                # Authorised by the same code: over the socket each document is asked by one of the roles.
+                role = Role.values[number % len(Role)]
+                yield query, found, {role: await answered(sockets[role], query)}
 
-    ask.by_socket = lambda role, queries: asyncio.run(ask_by_socket(role, queries))
-    ask.plant = plant
-    return ask
+    async def _ask(self, client: httpx.AsyncClient, token: str, query: str) -> Any:
+        headers = {"Authorization": f"Bearer {token}"}
+        return (await client.post(f"{self._url}/graphql/", json={"query": query}, headers=headers)).json()
+
+
+@pytest.fixture
+def asking(live_server_asgi: str, settings: Any) -> Asking:
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # thousands of lines in front of what failed
+    settings.TWINS = {**settings.TWINS, "QUERY_RATE": 1e6}
+    return Asking(live_server_asgi)
 
 
 def _marked(answer: Any) -> bool:
@@ -189,26 +200,23 @@ def _marked(answer: Any) -> bool:
     return any(mark in text for mark in MARKS)
 
 
-def test_every_field_and_argument_shows_a_role_its_subtree_and_nothing_beside(answers: Any, settings: Any) -> None:
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # thousands of lines in front of what failed
-    settings.TWINS = {**settings.TWINS, "QUERY_RATE": 1e6}
-    own, beside = (documents(tag, global_id(Kind.TWIN, answers.plant[tag].pk)) for tag in (OWN, FOREIGN))
-    everything = answers(None, own)
-    assert [answer["errors"] for answer in everything if "errors" in answer] == []
-    for number, role in enumerate(Role.values):
-        _judge(role, own, everything, answers(role, own))
-        _judge(role, beside, None, answers(role, beside))
-        # Authorised by the same code: over the socket each document is asked by one of the roles.
-        share = slice(number, None, len(Role.values))
-        _judge(role, own[share], everything[share], answers.by_socket(role, own[share]))
-        _judge(role, beside[share], None, answers.by_socket(role, beside[share]))
+@pytest.mark.parametrize("tag", [OWN, FOREIGN])
+def test_every_field_and_argument_shows_a_role_its_subtree_and_nothing_beside(asking: Asking, tag: str) -> None:
+    async def judge() -> None:
+        async for query, found, by_socket in asking.each(documents(tag, global_id(Kind.TWIN, asking.plant[tag].pk))):
+            everything = found.pop("everything")
+            assert "errors" not in everything, (query, everything)
+            _judge(query, everything if tag == OWN else None, found)
+            _judge(query, everything if tag == OWN else None, by_socket)
+
+    asyncio.run(judge())
 
 
-def _judge(role: str, queries: list[str], everything: list[Any] | None, found: list[Any]) -> None:
-    """`everything` is what there is to see; None: nothing of it is for this role."""
-    for place, (query, answer) in enumerate(zip(queries, found, strict=True)):
+def _judge(query: str, everything: Any, found: dict[str, Any]) -> None:
+    """`everything` is what there is to see; None: nothing of it is for these roles."""
+    for role, answer in found.items():
         assert not _marked(answer.get("data")), (role, query, answer)
         if everything is None:
             assert not (answer.get("data") or {}).get("twin"), (role, query, answer)
-        elif not _marked(everything[place]):
-            assert answer == everything[place], (role, query)
+        elif not _marked(everything):
+            assert answer == everything, (role, query)

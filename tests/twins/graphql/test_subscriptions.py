@@ -44,6 +44,16 @@ async def subscribe(socket: ClientConnection, query: str = READINGS, id: str = "
     await say(socket, type="subscribe", id=id, payload={"query": query, "variables": variables})
 
 
+async def answered(socket: ClientConnection, query: str, **variables: Any) -> Any:
+    """The answer to a query or a mutation, once it is complete."""
+    await subscribe(socket, query, **variables)
+    message = await hear(socket, 30)
+    payload = message["payload"]
+    while message["type"] not in ("complete", "error"):
+        message = await hear(socket, 30)
+    return payload
+
+
 async def closing(socket: ClientConnection) -> tuple[int, str]:
     await asyncio.wait_for(socket.wait_closed(), 5)
     assert socket.close_code is not None
