@@ -4,7 +4,8 @@ A is a whole system (100 products x 50 parts x 4 sensors), B a page of 50 produc
 its ancestors and sensors, D the worst 50 parts of all with their parents; asked of that system alone, and again among
 100,000 assets. Ours is the service as `up` runs it, with the token of a user who views that system alone, its rights
 and limits on. Raw SQL is written by hand, has the same predicate, gives the same bytes and is served by the same web
-server without a framework. A figure counts web server and PostgreSQL, as the kernel does.
+server without a framework. A figure counts web server and PostgreSQL, as the kernel does. `_telemetry` is A of one
+product with the past of every sensor.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from tests.benchmarks import _postgraphile as peer
 from tests.benchmarks._raw_sql import OURS, RAW
 from tests.benchmarks._servers import Server, asking, nanoseconds, wait_for_port
 from tests.benchmarks._service import Service, address, family, free_port, running, wait_for
+from tests.benchmarks._telemetry import telemetry
 from twins.services.tokens import create_token
 
 PRODUCTS, PARTS = 100, 50
@@ -51,11 +53,20 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=1.5, help="length of a turn")
     parser.add_argument("--postgraphile", type=Path, help="folder in which npm has installed postgraphile and node")
     parser.add_argument("--small", action="store_true", help="only the one system, not among 100,000 assets")
+    parser.add_argument("--only-telemetry", action="store_true", help="only the screen with the past of 200 sensors")
 
 
 def run(options: Namespace) -> Iterator[Figure]:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     print(f"load {os.getloadavg()[0]:.2f}", file=sys.stderr)
+    with tempfile.TemporaryDirectory(prefix="twins-telemetry-") as data:
+        yield from telemetry(Path(data), rounds=4 * options.rounds)
+    if not options.only_telemetry:
+        yield from _queries(options)
+    print(f"load {os.getloadavg()[0]:.2f}", file=sys.stderr)
+
+
+def _queries(options: Namespace) -> Iterator[Figure]:
     engines = [one for one in psutil.Process().children() if one.name() != "npm"]
     with tempfile.TemporaryDirectory(prefix="twins-peer-") as folder, ExitStack() as stack:
         npm: Path | None = options.postgraphile
@@ -69,7 +80,6 @@ def run(options: Namespace) -> Iterator[Figure]:
             for number in range(1, SYSTEMS):
                 _plant(f"S{number}")
             yield from bench.figures("_among_100k")
-    print(f"load {os.getloadavg()[0]:.2f}", file=sys.stderr)
 
 
 class _Bench:

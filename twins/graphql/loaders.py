@@ -21,7 +21,7 @@ from twins.selectors.ledger import health_records, standing_warnings, track_reco
 from twins.selectors.minutes import windows_by_sensor
 from twins.selectors.readings import latest_readings
 from twins.selectors.reliability import Reliability, reliability_below
-from twins.selectors.series import Series, series_of
+from twins.selectors.series import Past, pasts_of
 from twins.services.principals import Principal, visible_assets
 
 
@@ -169,7 +169,7 @@ class Loaders:
     def series(self) -> Loader:
         """Readings of a window by (lake key, (start, end, points)): one scan for all sensors of one window."""
         return _by_arguments(
-            lambda sensors, key: series_of(sensors, start=key[0], end=key[1], points=key[2]), lambda: Series([], 0, [])
+            lambda sensors, key: pasts_of(sensors, start=key[0], end=key[1], points=key[2]), Past.empty
         )
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Times and spans on the wire: one format each, so that texts sort as times do and every path writes the same bytes."""
+"""Times, spans and free values on the wire: one format each, so that every path writes what the others write."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import strawberry
 from graphql import GraphQLError
+from strawberry.scalars import JSON
 from strawberry.types.scalar import ScalarDefinition
 
 _DURATION = re.compile(
@@ -52,6 +53,21 @@ def finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
+def write_json(value: Any) -> Any:
+    """The value with numbers that every reader can read: beyond 64 bits as doubles, beyond doubles null."""
+    if isinstance(value, dict):
+        return {name: write_json(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [write_json(each) for each in value]
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        try:
+            return float(value)
+        except OverflowError:
+            return None
+    return value
+
+
+_JSON = "https://ecma-international.org/wp-content/uploads/ECMA-404_2nd_edition_december_2017.pdf"
 SCALARS: dict[object, ScalarDefinition] = {
     datetime: strawberry.scalar(
         name="DateTime",
@@ -64,5 +80,12 @@ SCALARS: dict[object, ScalarDefinition] = {
         description="A span of time, ISO 8601 without years and months: PT12H, P7D.",
         serialize=write_duration,
         parse_value=parse_duration,
+    ),
+    JSON: strawberry.scalar(
+        name="JSON",
+        description=f"The `JSON` scalar type represents JSON values as specified by [ECMA-404]({_JSON}).",
+        specified_by_url=_JSON,
+        serialize=write_json,
+        parse_value=lambda value: value,
     ),
 }

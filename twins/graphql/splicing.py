@@ -64,7 +64,7 @@ def _asked(operation: Operation, context: Context) -> tuple[Document, OperationD
 
 def _run(name: str, plan: Plan, variables: VariableValues, context: Context) -> None:
     try:
-        answer = bounded(plan.run)(variables, context.visible(), context.principal.proof)
+        answer = bounded(plan.run)(variables, context.visible(), context.principal.proof, now=context.now)
     except TokenChanged:
         raise
     except QueryTooSlow as error:  # ordinary execution would not be faster

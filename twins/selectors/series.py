@@ -47,10 +47,31 @@ class Series(NamedTuple):
     gaps: list[tuple[datetime, datetime]]
 
 
+class Past(NamedTuple):
+    """The same in columns, for whoever writes many of them and needs no object for each point."""
+
+    points: lake.Points
+    total: int
+    gaps: list[tuple[datetime, datetime]]
+
+    @classmethod
+    def empty(cls) -> Past:
+        return cls(lake.Points(np.empty(0, np.int64), np.empty(0), np.empty(0, np.int32)), 0, [])
+
+    def series(self) -> Series:
+        time, value, quality = self.points
+        return Series(list(zip(_instants(time), value.tolist(), quality.tolist(), strict=True)), self.total, self.gaps)
+
+
 def series_of(
     sensors: Sequence[int], *, start: datetime | None, end: datetime | None, points: int
 ) -> dict[int, Series]:
     """At most `points` readings (at least 2) of each sensor in [start, end), those a chart needs, and its gaps."""
+    return {sensor: past.series() for sensor, past in pasts_of(sensors, start=start, end=end, points=points).items()}
+
+
+def pasts_of(sensors: Sequence[int], *, start: datetime | None, end: datetime | None, points: int) -> dict[int, Past]:
+    """As `series_of`, in columns."""
     wanted = sorted(set(sensors))
     if not wanted or (start is not None and end is not None and start >= end):
         return {}
@@ -69,7 +90,7 @@ def _intervals(sensors: list[int]) -> dict[int, float]:
 
 def _series(
     sensors: list[int], start: datetime | None, end: datetime | None, points: int, intervals: dict[int, float]
-) -> dict[int, Series]:
+) -> dict[int, Past]:
     view = look(sensors, floor_minute(start), end, rolled=True)
     long = _long(view, start, end, points)
     few = [sensor for sensor in sensors if sensor not in long]
@@ -92,9 +113,14 @@ def _long(view: View, start: datetime | None, end: datetime | None, points: int)
         if 2 * minutes > points:
             widths[sensor] = max((width for width in lake.WIDTHS if minutes >= _WINDOWS * points * width), default=1)
     parts = _extremes(days, widths)
-    for sensor, width in widths.items():
-        if sensor in loose:
-            parts[sensor] += lake.extremes_of(loose[sensor], width=width, runs=[loose[sensor].num_rows])
+    for width in set(widths.values()):
+        some = [sensor for sensor in loose if widths.get(sensor) == width]
+        runs = [loose[sensor].num_rows for sensor in some]
+        made = (
+            lake.extremes_of(pa.concat_tables(loose[sensor] for sensor in some), width=width, runs=runs) if some else ()
+        )
+        for sensor, extremes in zip(some, made, strict=True):
+            parts[sensor].append(extremes)
     whole = {sensor: _Candidates.of_extremes(some) for sensor, some in parts.items()}
     return {sensor: candidates for sensor, candidates in whole.items() if candidates.total > points}
 
@@ -136,11 +162,9 @@ class _Candidates(NamedTuple):
             points = lake.Points(*(values[order] for values in points))
         return cls(points, sum(one.total for one in parts), [(one.first, one.last) for one in parts])
 
-    def thinned(self, points: int, interval: float | None) -> Series:
+    def thinned(self, points: int, interval: float | None) -> Past:
         kept = _thin(self.points, points)
-        time, value, quality = (values[kept] for values in self.points)
-        rows = zip(_instants(time), value.tolist(), quality.tolist(), strict=True)
-        return Series(list(rows), self.total, self._gaps(points, interval))
+        return Past(lake.Points(*(values[kept] for values in self.points)), self.total, self._gaps(points, interval))
 
     def _gaps(self, points: int, interval: float | None) -> list[tuple[datetime, datetime]]:
         if interval is None:

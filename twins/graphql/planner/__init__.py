@@ -8,6 +8,7 @@ write them as JSON. Templates and tables are ours; whatever a client sends is a 
 
 from twins.graphql.planner.mapping import (
     Bind,
+    Chosen,
     Column,
     Derived,
     Each,
@@ -15,6 +16,7 @@ from twins.graphql.planner.mapping import (
     GlobalId,
     Key,
     Kinds,
+    Later,
     Latest,
     One,
     Pages,
@@ -27,6 +29,7 @@ from twins.graphql.planner.mapping import (
 
 __all__ = [
     "Bind",
+    "Chosen",
     "Column",
     "Derived",
     "Each",
@@ -34,6 +37,7 @@ __all__ = [
     "GlobalId",
     "Key",
     "Kinds",
+    "Later",
     "Latest",
     "One",
     "Pages",

@@ -14,6 +14,7 @@ from graphql import (
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLUnionType,
+    get_named_type,
 )
 from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
 from graphql.execution.executor import Executor
@@ -21,6 +22,7 @@ from graphql.execution.executor import Executor
 from assets.compiling import expression_sql
 from assets.models import Asset
 from twins.graphql.planner import mapping as m
+from twins.graphql.planner.marks import Mark, mark_sql
 from twins.graphql.planner.selected import (
     Selected,
     checked,
@@ -59,6 +61,7 @@ class Compiler:
         self._executor = executor
         self._kinds = kinds
         self.reads_latest = False
+        self.marks: list[Mark] = []
         self._aliases = 0
         self._fields = 0
 
@@ -219,6 +222,20 @@ class Compiler:
         newest = f"{known} union all {hot} order by time desc, batch desc limit 1"
         rows: Callable[[Binding], str] = lambda binding: newest if binding.hot else known  # noqa: E731
         return [["coalesce((select ", *made, " from (", rows, f") {it}), 'null')"]]
+
+    @_value.register
+    def _(self, mapping: m.Later, selected: Selected) -> list[Part]:
+        self.marks.append(Mark(mapping, selected, self._chosen(selected.named, selected.details)))
+        return [[mark_sql(len(self.marks) - 1, selected.row)]]
+
+    def _chosen(self, type_: Any, details: FieldDetailsList) -> m.Chosen:
+        members: list[tuple[str, str, m.Chosen | None]] = []
+        for key, inner in self._collect(type_, details).items():
+            self._fields += 1
+            name = inner[0].node.name.value
+            named = None if name == "__typename" else get_named_type(type_.fields[name].type)
+            members.append((key, name, self._chosen(named, inner) if isinstance(named, GraphQLObjectType) else None))
+        return m.Chosen(type_.name, tuple(members))
 
     @_value.register
     def _(self, mapping: m.Pages, selected: Selected) -> list[Part]:

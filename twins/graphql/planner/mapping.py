@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
 
 from django.db.models import Model, Q
 
@@ -103,6 +104,25 @@ class Latest:
     """The newest reading of a sensor: of the compacted ones in a table, of the hot tail given to the statement."""
 
     model: type[Model]
+
+
+class Chosen(NamedTuple):
+    """What is selected of an object that no statement writes: its type, and (key, field, what of it) of each member."""
+
+    type: str
+    members: tuple[tuple[str, str, Chosen | None], ...]
+
+
+@dataclass(frozen=True)
+class Later:
+    """An object that no statement tells: it leaves a mark with the id of the row, and afterwards all are told at once.
+
+    `tell` takes the ids of all rows, the arguments as the resolver does and what time it is, and gives something for
+    each; `write` makes JSON of it. Raises what the resolver raises.
+    """
+
+    tell: Callable[[list[int], Mapping[str, Any], datetime], Mapping[int, Any]]
+    write: Callable[[Any, Chosen], str]
 
 
 class Choice(Protocol):

@@ -7,7 +7,8 @@ whatever else a run brings is a parameter, so that nothing of one run is in anot
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from itertools import count
 from typing import Any
 
@@ -33,6 +34,7 @@ from twins.graphql.database import statement_cursor
 from twins.graphql.documents import Document, Kept
 from twins.graphql.planner.compiler import Compiler, Unplannable
 from twins.graphql.planner.mapping import Kinds
+from twins.graphql.planner.marks import Mark, told
 from twins.graphql.planner.text import Binding, Late, Piece, Sql, named
 from twins.selectors.hot import Tail, hot_tail, remembered_tail
 
@@ -56,17 +58,17 @@ class Plan:
 
     _numbers = count()
 
-    def __init__(self, pieces: Sql, *, reads_latest: bool) -> None:
-        self._number = next(self._numbers)
+    def __init__(self, pieces: Sql, *, reads_latest: bool, marks: Sequence[Mark] = ()) -> None:
+        self._number, self._marks = next(self._numbers), marks
         self._pieces = _merged(pieces)
         self._reads_latest = reads_latest
         self.bytes = _size(self._pieces)
 
-    def run(self, variables: VariableValues, visible: Q, proof: Compiled | None = None) -> str | None:
+    def run(self, variables: VariableValues, visible: Q, proof: Compiled | None = None, *, now: datetime) -> str | None:
         """The JSON of the answer, None where nothing was found.
 
         `proof` is the condition under which what is remembered of who asks is true; the statement asks it as well.
-        Raises TokenChanged when it is not, GraphQLError, Irregular.
+        Raises TokenChanged when it is not, GraphQLError, TwinsError, Irregular.
         """
         proof, tail, stands = proof or _TRUE, None, _TRUE
         if self._reads_latest:
@@ -80,7 +82,8 @@ class Plan:
             raise TokenChanged("The API token or its rights were changed: look them up again.")
         if len(found) > 1:
             raise Irregular
-        return found[0][1] if found else None
+        text = found[0][1] if found else None
+        return told(text, self._marks, variables, now) if text and self._marks else text
 
     def _find(
         self, variables: VariableValues, visible: Q, proof: Compiled, tail: Tail | None, stands: Compiled
@@ -185,9 +188,13 @@ def _compiled(
 def _plan(root: GraphQLObjectType, details: FieldDetailsList, executor: Executor, kinds: Any) -> Plan | None:
     compiler, field = Compiler(executor, kinds), root.fields.get(details[0].node.name.value)
     try:
-        return None if field is None else Plan(compiler.root(field, details), reads_latest=compiler.reads_latest)
+        return None if field is None else _made(compiler, compiler.root(field, details))
     except Unplannable:
         return None
+
+
+def _made(compiler: Compiler, pieces: Sql) -> Plan:
+    return Plan(pieces, reads_latest=compiler.reads_latest, marks=compiler.marks)
 
 
 def _early(piece: Piece, binding: Binding) -> Piece:

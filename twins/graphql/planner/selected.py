@@ -66,11 +66,12 @@ class Selected:
         if pages.choose is None or not self.details[0].node.arguments:
             return None
         if id(self) not in binding.choices:
-            binding.choices[id(self)] = pages.choose(self._keywords(binding))
+            binding.choices[id(self)] = pages.choose(self.keywords(binding))
         choice: m.Choice = binding.choices[id(self)]
         return choice
 
-    def _keywords(self, binding: Binding) -> dict[str, Any]:
+    def keywords(self, binding: Binding) -> dict[str, Any]:
+        """The arguments as the resolver takes them."""
         definition = self.field.extensions[_DEFINITION]
         schema = self.schema._strawberry_schema
         registry = schema.schema_converter.scalar_registry

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Self
 from uuid import UUID
 
+import numpy as np
+import orjson
 import strawberry
 from graphql import GraphQLError
 
 from assets.models import Sensor as SensorRow
 from twins.graphql.context import Info
 from twins.graphql.ids import Kind, Order, global_id
-from twins.graphql.planner import Column, GlobalId, Latest, Pages, sql
+from twins.graphql.planner import Chosen, Column, GlobalId, Later, Latest, Pages, sql
 from twins.graphql.scalars import finite
 from twins.graphql.types.choosing import sensor_choice
 from twins.graphql.types.connection import Listing
 from twins.graphql.types.register import Node, own_id, references
 from twins.graphql.types.window import From, Last, To, check_points, window_of
 from twins.graphql.types.words import SensorRole
+from twins.lake import Points as ReadingColumns
 from twins.models import LatestReading
 from twins.selectors.minutes import Window
+from twins.selectors.series import Past, pasts_of
 
 
 @strawberry.type(description="What a sensor said at one instant.")
@@ -46,6 +51,44 @@ class Series:
     readings: list[Reading] = strawberry.field(description="In order of time, oldest first.")
     count: int = strawberry.field(description="How many readings the window holds.")
     thinned: bool = strawberry.field(description="Whether readings were left out to keep within `points`: peaks stay.")
+
+
+def _tell(sensors: list[int], given: Mapping[str, Any], now: datetime) -> Mapping[int, Past]:
+    start, end = window_of("series", given.get("from_"), given.get("to"), given.get("last"), now)
+    check_points(given["points"], 2)
+    return dict.fromkeys(sensors, Past.empty()) | pasts_of(sensors, start=start, end=end, points=given["points"])
+
+
+def _write(past: Past, chosen: Chosen) -> str:
+    """Column by column: an object for each of thousands of points would take seconds."""
+    return _object(chosen, lambda name, inside: _readings(past.points, inside) if inside else _counts(past)[name])
+
+
+def _counts(past: Past) -> dict[str, str]:
+    return {"count": str(past.total), "thinned": "true" if past.total > len(past.points.time) else "false"}
+
+
+def _readings(points: ReadingColumns, chosen: Chosen) -> str:
+    columns = [_column(points, name) for _, name, _ in chosen.members if name != "__typename"]
+    row = _object(chosen, lambda name, _: "%s")
+    rows = [row % values for values in zip(*columns, strict=True)] if columns else [row] * len(points.time)
+    return f"[{','.join(rows)}]"
+
+
+def _column(points: ReadingColumns, name: str) -> list[str]:
+    if name == "time":
+        return [f'"{time}Z"' for time in np.datetime_as_string(points.time.view("datetime64[us]")).tolist()]
+    # NaN and infinity are written as null.
+    text = orjson.dumps(np.ascontiguousarray(getattr(points, name)), option=orjson.OPT_SERIALIZE_NUMPY).decode()
+    return text[1:-1].split(",") if len(points.time) else []
+
+
+def _object(chosen: Chosen, value: Callable[[str, Any], str]) -> str:
+    members = (
+        f'"{key}":' + (f'"{chosen.type}"' if name == "__typename" else value(name, inside))
+        for key, name, inside in chosen.members
+    )
+    return f"{{{','.join(members)}}}"
 
 
 @strawberry.type(description="What the readings of one stretch of time come to.")
@@ -129,13 +172,14 @@ class Sensor(Node):
         row = await info.context.loaders.latest.load(self.pk)
         return None if row is None else Reading.of(row)
 
-    @strawberry.field(description="Readings of a window: from and to, or last.")
+    @strawberry.field(description="Readings of a window: from and to, or last.", metadata=sql(Later(_tell, _write)))
     async def series(
         self, info: Info, from_: From = None, to: To = None, last: Last = None, points: Points = 200
     ) -> Series:
         start, end = window_of("series", from_, to, last, info.context.now)
         check_points(points, 2)
-        rows, count, _ = await info.context.loaders.series.load((self.pk, (start, end, points)))
+        past: Past = await info.context.loaders.series.load((self.pk, (start, end, points)))
+        rows, count, _ = past.series()
         readings = [Reading(time=time, value=finite(value), quality=quality) for time, value, quality in rows]
         return Series(readings=readings, count=count, thinned=count > len(readings))
 

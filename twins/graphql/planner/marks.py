@@ -1,0 +1,51 @@
+"""What no statement tells, put into what one has written: all rows of all equal fields are told at once.
+
+The statement leaves a mark where an object belongs. The character around a mark is written as an escape within every
+text of JSON, so nothing that the register holds can be taken for one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db.models import Q
+from graphql.execution.values import VariableValues
+
+from twins.graphql.planner.mapping import Chosen, Later
+from twins.graphql.planner.selected import Selected
+from twins.graphql.planner.text import Binding
+
+_AROUND = "\x01"
+
+
+class Mark(NamedTuple):
+    """A field whose objects are told later."""
+
+    mapping: Later
+    selected: Selected
+    chosen: Chosen
+
+
+def mark_sql(number: int, row: str) -> str:
+    """The mark of a row for the field of this number."""
+    return f"chr({ord(_AROUND)}) || '{number}:' || {row}.id || chr({ord(_AROUND)})"
+
+
+def told(text: str, marks: Sequence[Mark], variables: VariableValues, now: datetime) -> str:
+    """The text with what its marks stand for; raises GraphQLError, TwinsError."""
+    pieces = text.split(_AROUND)
+    left = [tuple(map(int, piece.split(":"))) for piece in pieces[1::2]]
+    binding = Binding(variables, visible=Q(), hot=False)
+    wanted: dict[Any, set[int]] = {}
+    keys = [(mark.mapping.tell, _key(mark.selected.keywords(binding))) for mark in marks]
+    for number, row in left:
+        wanted.setdefault(keys[number], set()).add(row)
+    found = {key: key[0](sorted(rows), dict(key[1]), now) for key, rows in wanted.items()}
+    pieces[1::2] = [marks[n].mapping.write(found[keys[n]][row], marks[n].chosen) for n, row in left]
+    return "".join(pieces)
+
+
+def _key(arguments: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted(arguments.items()))
