@@ -11,13 +11,13 @@ a large one is read only from somebody who may send it.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import io
 import logging
 import select
 import threading
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -28,6 +28,7 @@ from django.http import HttpRequest, HttpResponse
 
 from twins.exceptions import TooBusy
 from twins.http.answers import answer, answers_refusals, refusal
+from twins.http.threads import WarmThreads
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -44,7 +45,7 @@ ROOM = 64 << 20
 _WAIT = 10.0
 _READ_WITHIN = 60.0
 _SMALL = 256 << 10
-_KEPT = 60.0
+_KEPT = 600.0
 """Seconds that a connection to the database is used again."""
 
 
@@ -53,10 +54,10 @@ class _Threads:
     the other."""
 
     def __init__(self) -> None:
-        self.taking = ThreadPoolExecutor(THREADS, thread_name_prefix="twins-alone")
-        self.asking = ThreadPoolExecutor(QUESTIONS, thread_name_prefix="twins-asking", initializer=_own)
+        self.taking = WarmThreads(THREADS, "twins-alone")
+        self.asking = WarmThreads(QUESTIONS, "twins-asking", _own)
 
-    def of(self, view: Any) -> ThreadPoolExecutor:
+    def of(self, view: Any) -> WarmThreads:
         return self.asking if view.asks else self.taking
 
     def shutdown(self) -> None:
@@ -80,6 +81,12 @@ def owns_connections() -> bool:
 
 
 _threads = _Threads()
+
+
+@atexit.register
+def _finish() -> None:
+    """What a sender waits for is done before the process ends."""
+    _threads.shutdown()
 
 
 def stands_alone(sender: Callable[[HttpRequest], object], *, asks: bool = False) -> Callable[[View], View]:
