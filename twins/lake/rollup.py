@@ -70,10 +70,13 @@ def roll_up(readings: pa.Table) -> pa.Table:
     minute = time // MINUTE
     starts = np.flatnonzero(np.append(True, (sensor[1:] != sensor[:-1]) | (minute[1:] != minute[:-1])))
     ends = np.append(starts[1:], len(sensor))
-    low, high = np.minimum.reduceat(value, starts), np.maximum.reduceat(value, starts)
     counts = ends - starts
-    at_low = first_where(value == np.repeat(low, counts), starts)
-    at_high = first_where(value == np.repeat(high, counts), starts)
+    if len(starts) == len(sensor):  # a reading is all of its minute
+        low, high, at_low, at_high = value, value, starts, starts
+    else:
+        low, high = np.minimum.reduceat(value, starts), np.maximum.reduceat(value, starts)
+        at_low = first_where(value == np.repeat(low, counts), starts)
+        at_high = first_where(value == np.repeat(high, counts), starts)
     begin = minute[starts] * MINUTE
     # Seen as unsigned, a status code is the larger the worse it is.
     worst = np.maximum.reduceat(quality.view(np.uint32), starts).view(np.int32)

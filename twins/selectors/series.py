@@ -31,6 +31,10 @@ MISSED = 2.5
 _WINDOWS = 2
 """Windows for each point that a chart is thinned from, at least, as far as there are minutes."""
 
+_DOWNSAMPLER = MinMaxLTTBDownsampler()
+# Columns of the lake are of two types; to look them up among all that there are took as long as the work.
+_DOWNSAMPLER.x_dtype_regex_list = _DOWNSAMPLER.y_dtype_regex_list = None
+
 Point = tuple[datetime, float, int]
 """Time in UTC, value, quality."""
 
@@ -155,7 +159,9 @@ class _Candidates(NamedTuple):
 
     @classmethod
     def of_extremes(cls, parts: list[lake.Extremes]) -> _Candidates:
-        points = lake.Points(*map(np.concatenate, zip(*(one.points for one in parts), strict=True)))
+        points = parts[0].points
+        if len(parts) > 1:
+            points = lake.Points(*map(np.concatenate, zip(*(one.points for one in parts), strict=True)))
         if (points.time[1:] < points.time[:-1]).any():
             # Days that had to be put together lie between others.
             order = np.argsort(points.time, kind="stable")
@@ -187,6 +193,8 @@ def _thin(candidates: lake.Points, points: int) -> np.ndarray:
         return np.arange(len(value))
     if points < 6:
         return np.unique([np.argmin(value), np.argmax(value)])
-    chosen = MinMaxLTTBDownsampler().downsample(time, value, n_out=points - 2).astype(np.int64)
+    kept = np.zeros(len(value), bool)
+    kept[_DOWNSAMPLER.downsample(time, value, n_out=points - 2).astype(np.int64)] = True
     # A triangle can be large without its corner being the peak.
-    return np.unique([*chosen, np.argmin(value), np.argmax(value)])
+    kept[[np.argmin(value), np.argmax(value)]] = True
+    return np.flatnonzero(kept)

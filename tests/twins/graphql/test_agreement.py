@@ -39,6 +39,7 @@ from twins.graphql.answers import Operation
 from twins.graphql.context import Context
 from twins.graphql.execution import Execution
 from twins.graphql.ids import Kind, global_id
+from twins.graphql.planner import compiler
 from twins.graphql.planner.selected import mapping_of
 from twins.graphql.schema import KINDS, Executor, schema
 from twins.http import alone
@@ -283,6 +284,21 @@ def test_generated_queries_get_equal_answers_both_ways(
     if all_wanted:
         missed = " ".join(sorted(there_is - reached.met))
         assert not missed, missed
+
+
+def test_a_table_without_its_predicate_is_found_by_the_first_queries(
+    ask: Any, odd_plant: dict[str, Asset], monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(compiler, "_seen", lambda key, it: [])
+    drawing = Drawing(7, _places(ask), _ids(odd_plant))
+    asking, reached = Asking(_principal("a product without the system above", monkeypatch)), Reached()
+
+    async def run() -> None:
+        for _ in range(10):
+            await reached.compare(asking, [drawing.query() for _ in range(AT_ONCE)])
+
+    with pytest.raises(AssertionError, match="query"):
+        async_to_sync(run)()
 
 
 def _principal(seen: str, monkeypatch: Any) -> Principal:
