@@ -68,7 +68,7 @@ def _measured(folder: Path, rounds: int) -> Iterator[Figure]:
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     bodies = {"whole": orjson.dumps({"query": QUERY, "variables": given})}
     with running(folder) as service, connection.cursor() as cursor:
-        ask = asking(service.url, "/graphql/", headers, bodies)
+        ask = asking(service.url, "/graphql/", lambda: headers, bodies)
         _check(orjson.loads(ask("whole")))
         taken = _taken(
             rounds,
