@@ -77,7 +77,7 @@ class DeclaredFields:
             (title, {**options, "fields": [name for name in options["fields"] if name not in apart]})
             for title, options in super().get_fieldsets(request, obj)  # type: ignore[misc]
         ]
-        if not self._may_write(request, obj):
+        if obj is not None and not self._may_write(request, obj):
             vars(obj)["told"] = {column: _told(column, getattr(obj, column), definitions) for column in columns}
             return [*sets, *((_TITLES[column], {"fields": [f"{column}_told"]}) for column in columns)]
         declared = [

@@ -20,7 +20,7 @@ from assets.models import Asset, Level
 from assets.permissions import Action, Reach
 from assets.selectors import ancestors
 from twins.admin import tables, words
-from twins.admin.reading import ReadOnlyAdmin
+from twins.admin.reading import ReadOnlyAdmin, at_seen_assets
 from twins.models import Assessment
 
 
@@ -102,8 +102,7 @@ class HealthAdmin(ReadOnlyAdmin):
         return type("PlacedChangeList", (_PlacedChangeList, super().get_changelist(request, **kwargs)), {})
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Assessment]:
-        seen = Asset.objects.filter(_reach(request).assets()).order_by()
-        rows = super().get_queryset(request).filter(asset__in=seen)
+        rows = at_seen_assets(request, super().get_queryset(request))
         return rows.select_related("asset", "item", "model").defer("model__artefact")
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Assessment | None:

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from assets.admin.paging import LongList
+from assets.admin.saving import rights
 from assets.admin.theme import ModelAdmin
+from assets.models import Asset
+from assets.permissions import Action
+
+
+def at_seen_assets(request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Those of the rows whose asset the user may see; who sees all has nothing to be joined."""
+    reach = rights(request).reach(Action.VIEW)
+    return rows if reach.everything else rows.filter(asset__in=Asset.objects.filter(reach.assets()).order_by())
 
 
 class ReadOnlyAdmin(LongList, ModelAdmin):

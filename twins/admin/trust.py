@@ -12,10 +12,9 @@ from django.utils import timezone
 
 from assets.admin.saving import rights
 from assets.admin.theme import ModelAdmin
-from assets.models import Asset
 from assets.permissions import Action
 from twins.admin import words
-from twins.admin.reading import ReadOnlyAdmin
+from twins.admin.reading import ReadOnlyAdmin, at_seen_assets
 from twins.exceptions import PolicyError
 from twins.models import Finding, HealthPolicy, HealthWarning, RollUpPolicy
 from twins.services.policies import check_policy
@@ -40,8 +39,7 @@ class _SeenAdmin(ReadOnlyAdmin):
     named_by: tuple[str, ...] = ("asset",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        seen = Asset.objects.filter(rights(request).reach(Action.VIEW).assets()).order_by()
-        return super().get_queryset(request).filter(asset__in=seen).select_related(*self.named_by)
+        return at_seen_assets(request, super().get_queryset(request)).select_related(*self.named_by)
 
 
 class HealthPolicyForm(forms.ModelForm):
