@@ -71,7 +71,10 @@ class Corrected:
 
 
 def corrected_sensors(*, now: datetime, limit: int) -> list[Corrected]:
-    """Sensors whose corrections nobody has looked at, those that were found first."""
+    """Sensors whose corrections nobody has looked at, those that were found first.
+
+    Each at once, and again after an hour: looking again is dear, and some sources overwrite all the time.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_CORRECTED, [limit, now])
         return [Corrected(_sensor(row[:-3]), *row[-3:]) for row in cursor.fetchall()]
@@ -92,7 +95,10 @@ WHERE NOT EXISTS (SELECT FROM twins_sensorstate known WHERE known.sensor_id = se
 _CORRECTED = f"""
 WITH corrected AS (
     SELECT sensor_id, min(time_min) AS first, max(time_max) AS last, max(id) AS correction
-    FROM twins_correction WHERE NOT watched GROUP BY sensor_id ORDER BY min(id) LIMIT %s)
+    FROM twins_correction waiting WHERE NOT watched AND NOT EXISTS (
+        SELECT FROM twins_correction seen WHERE seen.sensor_id = waiting.sensor_id AND seen.watched
+        AND seen.found_at > now() - interval '1 hour')
+    GROUP BY sensor_id ORDER BY min(id) LIMIT %s)
 SELECT {_COLUMNS}, least(newest.time, %s), known.until, known.state, corrected.first, corrected.last,
        corrected.correction
 FROM corrected JOIN twins_assets_sensor sensor ON sensor.id = corrected.sensor_id

@@ -80,20 +80,17 @@ def _in_files(day: date, readings: pa.Table) -> list[pa.Table]:
         return []
     sensor, time = column(readings, "sensor"), column(readings, "time")
     start, last = (lake.from_microseconds(int(bound)) for bound in (time.min(), time.max()))
-    root, sensors = settings().LAKE, np.unique(sensor)
+    end, root, sensors = last + timedelta(microseconds=1), settings().LAKE, np.unique(sensor)
     try:
         paths = _paths(day, int(sensors[0]), int(sensors[-1]), start, last)
         held = sum(int(lake.footer_of(root, path).rows_of(sensors).sum()) for path in paths)
+        parts = (part.tolist() for part in np.array_split(sensors, -(-held // _ROWS))) if held else ()
         return [
             lake.overwriting(
-                [
-                    lake.read_files(
-                        root, paths, sensors=some.tolist(), start=start, end=last + timedelta(microseconds=1)
-                    )
-                ],
-                [lake.select(readings, sensors=some.tolist())],
+                [lake.read_files(root, paths, sensors=some, start=start, end=end)],
+                [lake.select(readings, sensors=some)],
             )
-            for some in (np.array_split(sensors, -(-held // _ROWS)) if held else ())
+            for some in parts
         ]
     except FileNotFoundError as error:
         # What is lost cannot be compared, and must not hold up what comes.

@@ -69,6 +69,8 @@ def watch_arrivals(*, now: datetime, limit: int = MOST_A_ROUND) -> int:
 def _watch_again(now: datetime) -> int:
     """Teach sensors of which readings were overwritten anew from their past, and find anew from there on; how many."""
     corrected = corrected_sensors(now=now, limit=NEW_A_ROUND)
+    if not corrected:
+        return 0
     # Taken as never watched, which also says how far back their past is read.
     again = [(each, replace(each.one, until=None, state=None)) for each in corrected if _was_seen(each)]
     again = [(each, one) for each, one in again if each.last >= _since(one, now)]
@@ -76,14 +78,13 @@ def _watch_again(now: datetime) -> int:
         found = _advance([one], now)
         since = max(each.first, _since(one, now))
         replace_findings(sensor=one.sensor, asset=one.asset, found=found, since=since)
-    if corrected:
-        rewind_patterns(corrected={each.one.sensor: each.first for each in corrected}, now=now)
+    rewind_patterns(corrected={each.one.sensor: each.first for each in corrected}, now=now)
     if again:
         events.publish("findings", {"assets": sorted({one.asset for _, one in again})})
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE twins_correction SET watched = true WHERE NOT watched AND sensor_id = ANY(%s) AND id <= %s",
-            [[each.one.sensor for each in corrected], max((each.correction for each in corrected), default=0)],
+            [[each.one.sensor for each in corrected], max(each.correction for each in corrected)],
         )
     return len(again)
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from django.db import transaction
+from django.utils import timezone
 
 from assets.models import Sensor
 from twins import events
@@ -174,6 +175,19 @@ def test_what_was_overwritten_is_watched_as_if_it_had_never_been_there(sensor_ke
         assert ("flat_line", 700, 800) in found()
         kept = Finding.objects.get(sensor=one, kind="flat_line", started_at=START + 700 * MINUTE)
         assert wrong == "stuck until now" or kept.pk == before[kept.started_at]
+
+
+def test_a_sensor_that_is_overwritten_all_the_time_is_taught_anew_once_an_hour(sensor_keys, send) -> None:
+    send(sensor_keys[0], noisy(200))
+    watch_arrivals(now=NOW)
+    for number, watched in enumerate([1, 0, 0]):
+        send(sensor_keys[0], [51.0 + number] * 5, START + 150 * MINUTE)
+        assert watch_arrivals(now=NOW) == watched
+    assert Correction.objects.filter(watched=False).count() == 1
+
+    Correction.objects.filter(watched=True).update(found_at=timezone.now() - timedelta(minutes=61))
+    assert watch_arrivals(now=NOW) == 1
+    assert not Correction.objects.filter(watched=False).exists()
 
 
 def test_a_correction_of_what_is_long_forgotten_changes_nothing_that_was_found(sensor_keys, send) -> None:
