@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
+import pytest
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from graphql import (
@@ -116,3 +117,11 @@ def test_a_whole_number_that_no_double_tells_apart_is_still_answered(ask: Any, m
     told = {"serial": float(2**70), "deep": [{"much": -1e300}]}
     for splice in (True, False):
         assert ask(query, splice=splice)["twin"] == {"design": {"parameters": told}}
+
+
+@pytest.mark.parametrize(
+    "asked", ['search(text: " ")', 'systems(orderBy: {field: TAG, sensor: "T1"})', "worst(first: 0)"]
+)
+def test_a_bad_argument_is_refused_even_where_nothing_of_the_list_is_selected(ask: Any, plant: Any, asked: str) -> None:
+    planned, ordinary = (ask(f"{{ {asked} {{ __typename }} }}", splice=splice) for splice in (True, False))
+    assert (planned.data, planned.errors) == (None, ordinary.errors)

@@ -134,6 +134,7 @@ def checked(selected: Selected, pages: m.Pages) -> Sql:
 
     def check(binding: Binding) -> str:
         check_first(int(selected.arguments(binding)["first"]))
+        selected.choice(pages, binding)
         place_of(selected, pages, binding)
         return "''"
 
