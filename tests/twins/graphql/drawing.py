@@ -64,6 +64,18 @@ _TEXTS = {
 }  # fmt: skip
 
 
+def _ways(types: set[str]) -> set[str]:
+    """The fields that lead to one of these types, in at most three steps."""
+    ways: set[str] = set()
+    for _ in range(3):
+        for kind in GRAPH.type_map.values():
+            for name, each in getattr(kind, "fields", {}).items():
+                if get_named_type(each.type).name in types:
+                    ways.add(f"{kind.name}.{name}")
+        types = {way.partition(".")[0] for way in ways}
+    return ways
+
+
 class Word(str):
     """A value of an enum."""
 
@@ -116,6 +128,7 @@ class Drawing:
         """Draw rather what is about these: fields (`Item.build`), with arguments (`Query.twin(tag)`), words."""
         self._wanted = frozenset(wanted)
         self._wanted_fields = {each.partition("(")[0].partition(" ")[0] for each in self._wanted}
+        self._ways = _ways({each.partition(".")[0] for each in self._wanted_fields})
 
     def query(self) -> Drawn:
         self._query = Drawn(f"r{next(self._numbers)}", budget=self._random.choice([2, 3, 5, 7, 9]))
@@ -131,12 +144,13 @@ class Drawing:
         """So many of the names, those rather that were seldom drawn."""
         if not names:
             return []
-        weights = [
-            (50 if f"{of}.{name}" in self._wanted_fields else 1) / (1 + self._asked[f"{of}.{name}"]) for name in names
-        ]
+        weights = [self._weight(f"{of}.{name}") / (1 + self._asked[f"{of}.{name}"]) for name in names]
         drawn = self._random.choices(names, weights, k=most)
         self._asked.update(f"{of}.{name}" for name in drawn)
         return drawn
+
+    def _weight(self, field: str) -> int:
+        return 50 if field in self._wanted_fields else 10 if field in self._ways else 1
 
     def _selection(self, kind: Any, depth: int) -> str:
         parts = []

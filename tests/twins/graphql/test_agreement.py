@@ -265,7 +265,7 @@ def test_generated_queries_get_equal_answers_both_ways(
 
     async def run() -> None:
         for number in count():
-            if number >= examples and (number >= 1.5 * examples or not all_wanted or there_is <= reached.met):
+            if number >= examples and (number >= 2 * examples or not all_wanted or there_is <= reached.met):
                 break
             queries = [drawing.query() for _ in range(AT_ONCE)]
             await reached.compare(asking, queries)
