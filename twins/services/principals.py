@@ -87,11 +87,12 @@ def _reader(plaintext: str) -> Principal | None:
     return None if found is None or found.is_anonymous else found.with_rights()._with_proof()
 
 
-_readers = Memory(_reader, keeps=lambda principal: principal.proof is not None)
+# Long, because what is proven each time needs no end.
+_readers = Memory(_reader, seconds=3600, keeps=lambda principal: principal.proof is not None)
 
 
 def remembered_reader(plaintext: str) -> Principal | None:
-    """The same with its rights: as they were some seconds ago, where it has a `proof`, else as they are.
+    """The same with its rights: as they were when it was looked up, where it has a `proof`, else as they are.
 
     Whoever goes by it puts the proof into each statement that reads for it.
     """

@@ -56,10 +56,12 @@ def authenticate_token(*, plaintext: str) -> ApiToken | None:
 
 
 class Memory(Generic[Found]):
-    """What was looked up by the plain text of a token, in one database, REMEMBERED seconds ago at most."""
+    """What was looked up by the plain text of a token, in one database, so many seconds ago at most."""
 
-    def __init__(self, look_up: Callable[[str], Found | None], keeps: Callable[[Found], bool] = bool) -> None:
-        self._look_up, self._keeps = look_up, keeps
+    def __init__(
+        self, look_up: Callable[[str], Found | None], seconds: float, keeps: Callable[[Found], bool] = bool
+    ) -> None:
+        self._look_up, self._seconds, self._keeps = look_up, seconds, keeps
         self._found: OrderedDict[tuple[str, str], tuple[float, Found]] = OrderedDict()
 
     def get(self, plaintext: str) -> Found | None:
@@ -68,7 +70,7 @@ class Memory(Generic[Found]):
         if now > until:
             found = self._look_up(plaintext)
             if found is not None and self._keeps(found):
-                self._found[name] = now + REMEMBERED, found
+                self._found[name] = now + self._seconds, found
             while len(self._found) > _MOST_REMEMBERED:
                 self._found.popitem(last=False)
         return found
@@ -77,7 +79,7 @@ class Memory(Generic[Found]):
         self._found = OrderedDict()
 
 
-_tokens: Memory[ApiToken] = Memory(lambda plaintext: authenticate_token(plaintext=plaintext))
+_tokens: Memory[ApiToken] = Memory(lambda plaintext: authenticate_token(plaintext=plaintext), REMEMBERED)
 
 
 def remembered_token(*, plaintext: str) -> ApiToken | None:
