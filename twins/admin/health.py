@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache, partial
 from typing import Any
 
 from django.contrib import admin
@@ -106,11 +107,12 @@ class HealthAdmin(ReadOnlyAdmin):
         return rows.select_related("asset", "item", "model").defer("model__artefact")
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Assessment | None:
-        # All evidence is read here and once, because a theme may ask for the text of a field several times.
+        # The evidence is read once, because a theme may ask for the text of a field several times, and when it is first
+        # asked for, because the history shows none of it.
         row = super().get_object(request, object_id, from_field)
         if row is not None:
             place = _place(request, ancestors([row.asset_id])[row.asset_id])
-            vars(row).update(place=place, evidence=tables.evidence(row, timezone.now()))
+            vars(row).update(place=place, evidence=cache(partial(tables.evidence, row, timezone.now())))
         return row
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
@@ -209,7 +211,7 @@ class HealthAdmin(ReadOnlyAdmin):
 
 
 def _evidence(row: Assessment) -> dict[str, SafeString | str]:
-    return vars(row)["evidence"]  # put there by get_object
+    return vars(row)["evidence"]()  # put there by get_object
 
 
 def _link(view: str, key: Any, text: object) -> SafeString:

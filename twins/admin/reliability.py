@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache, partial
 from typing import Any
 
 from django.contrib import admin
@@ -48,12 +49,13 @@ class ReliabilityAdmin(ReadOnlyAdmin):
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
     ) -> DesignReliability | None:
-        # Reckoned here and once, because a theme may ask for the text of a field several times.
+        # Reckoned once, because a theme may ask for the text of a field several times, and when it is first asked for,
+        # because the history shows none of it.
         row = super().get_object(request, object_id, from_field)
         if row is not None:
             seen = rights(request).reach(Action.VIEW).assets()
-            vars(row)["told"] = reliability_of([row], now=timezone.now(), visible=seen).get(row.pk)
-            vars(row)["record"] = _record(row, seen)
+            told = partial(reliability_of, [row], now=timezone.now(), visible=seen)
+            vars(row).update(told=cache(told), record=cache(partial(_record, row, seen)))
         return row
 
     @admin.display(description="items", ordering="items_count")
@@ -129,7 +131,7 @@ class ReliabilityAdmin(ReadOnlyAdmin):
 
     @admin.display(description="by site")
     def record_table(self, row: DesignReliability) -> SafeString | str:
-        return vars(row)["record"]  # put there by get_object
+        return vars(row)["record"]()  # put there by get_object
 
 
 def _record(row: Design, seen: Q) -> SafeString | str:
@@ -157,4 +159,4 @@ def _brier(scored: Any) -> str:
 
 
 def _told(row: DesignReliability) -> Reliability | None:
-    return vars(row).get("told")  # put there by get_object
+    return vars(row)["told"]().get(row.pk)  # put there by get_object

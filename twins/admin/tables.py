@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from django.urls import reverse
@@ -10,12 +11,12 @@ from django.utils.safestring import SafeString
 
 from assets.admin.periods import installed, removed
 from assets.admin.tables import table
-from assets.models import Asset
+from assets.models import Asset, Installation
 from assets.selectors import installation_history, latest_events
 from twins.admin import words
 from twins.models import Assessment, AssessmentSource, Finding
 from twins.selectors.health import inputs_of
-from twins.selectors.ledger import standing_warnings, track_records_of
+from twins.selectors.ledger import standing_warnings, track_records
 from twins.selectors.readings import latest_readings
 
 _MOST_INPUTS = 200
@@ -24,15 +25,16 @@ _MOST_CHILDREN = 50
 
 def evidence(row: Assessment, now: datetime) -> dict[str, SafeString | str]:
     """Everything a page shows behind one assessment, by the name of the table; a constant number of statements."""
+    stays = installation_history([row.asset_id])[row.asset_id]
     return {
         "drivers": _drivers(row),
         "horizons": _horizons(row),
         "constituents": _constituents(row),
         "inputs": _inputs(row, now),
         "events": _events(row),
-        "installations": _installations(row),
+        "installations": _installations(stays),
         "voices": _voices(row),
-        "record": _record(row),
+        "record": _record(row, stays),
         "findings": _findings(row),
     }
 
@@ -46,11 +48,13 @@ def _voices(row: Assessment) -> SafeString | str:
     return table(["source", "weight", "health", "why"], cells)
 
 
-def _record(row: Assessment) -> str:
+def _record(row: Assessment, stays: Sequence[Installation]) -> str:
     """The warning that stands, and how often such warnings were right here."""
     standing = standing_warnings([row.asset_id]).get(row.asset_id)
-    track = track_records_of([row.asset_id]).get(row.asset_id)
-    told = track.warnings.sentence() if track is not None else "Nothing of its design was ever judged at this site."
+    # What is installed now came last.
+    designs = [one.item.design_id for one in stays[:1] if one.period.upper is None]
+    tracks = [each for (_, site), each in track_records(designs).items() if site == row.asset.root_id]
+    told = tracks[0].warnings.sentence() if tracks else "Nothing of its design was ever judged at this site."
     if standing is None:
         return f"No warning stands. {told}"
     within = words.amount(standing.horizon_days, "d")
@@ -136,10 +140,7 @@ def _events(row: Assessment) -> SafeString | str:
     return table(["when", "what", "mode", "item", "note"], cells)
 
 
-def _installations(row: Assessment) -> SafeString | str:
+def _installations(stays: Sequence[Installation]) -> SafeString | str:
     """What was installed there, the newest first."""
-    cells = [
-        [one.item, one.item.design, installed(one), removed(one), one.removal_reason or "-"]
-        for one in installation_history([row.asset_id])[row.asset_id]
-    ]
+    cells = [[one.item, one.item.design, installed(one), removed(one), one.removal_reason or "-"] for one in stays]
     return table(["item", "design", "installed", "removed", "why"], cells)

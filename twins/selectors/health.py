@@ -140,12 +140,20 @@ def lives_of(designs: Sequence[Design], *, now: datetime) -> dict[int, list[Life
     return lives
 
 
-def lives_at(places: Sequence[Installation], now: datetime, *, counted: bool = False) -> list[list[Life]]:
-    """The lives of each installation, the newest last; `counted`: inputs only where they count life, for its length."""
-    assets = sorted({place.asset_id for place in places if not (counted and place.item.design.life_unit == "d")})
-    inputs, events = inputs_of(assets), _by_item(events_at(place.asset_id for place in places))
+def lives_at(
+    places: Sequence[Installation], now: datetime, *, lengths: Mapping[int, Sequence[MaintenanceEvent]] | None = None
+) -> list[list[Life]]:
+    """The lives of each installation, the newest last.
+
+    `lengths`: only how long they were is asked, and this is what ended and began lives at each asset (`LENGTHS`). Then
+    inputs are read only where they count life.
+    """
+    whole = lengths is None
+    assets = sorted({place.asset_id for place in places if whole or place.item.design.life_unit != "d"})
+    inputs = inputs_of(assets) if assets else {}
+    events = _by_item(events_at(place.asset_id for place in places) if lengths is None else lengths)
     return [
-        _lives(place, tuple(inputs.get(place.asset_id, ())), _own(place, events.get(place.asset_id, {})), now)
+        _lives(place, tuple(inputs.get(place.asset_id, ())), _own(place, events.get(place.asset_id, {})), now, whole)
         for place in places
     ]
 
@@ -169,8 +177,10 @@ def _own(place: Installation, events: _ByItem) -> list[MaintenanceEvent]:
 
 
 def _lives(
-    place: Installation, inputs: tuple[AssetInput, ...], own: Sequence[MaintenanceEvent], now: datetime
+    place: Installation, inputs: tuple[AssetInput, ...], own: Sequence[MaintenanceEvent], now: datetime, whole: bool
 ) -> list[Life]:
+    """Its lives; unless `whole`, without what is known of the item and what happened."""
+    attributes, usage = _attributes(place.item) if whole else (), usage_sensor(inputs, place.item.design.life_unit)
     return [
         Life(
             key=place.pk,
@@ -179,11 +189,11 @@ def _lives(
             end=microseconds(life.end),
             failed=life.failure is not None,
             inputs=tuple(known.input for known in inputs),
-            usage=usage_sensor(inputs, place.item.design.life_unit),
-            attributes=_attributes(place.item),
+            usage=usage,
+            attributes=attributes,
             happened=tuple(
                 (microseconds(event.started_at), str(event.kind))
-                for event in own
+                for event in (own if whole else ())
                 if event.kind != EventKind.FAILURE and life.start < event.started_at <= life.end
             ),
         )

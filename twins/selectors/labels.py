@@ -61,10 +61,17 @@ class Labels:
     dismissed: list[Dismissed]
 
 
-def events_at(assets: Iterable[int]) -> dict[int, list[MaintenanceEvent]]:
-    """Everything that happened at each asset, the oldest first, in one query."""
+LENGTHS = (EventKind.FAILURE, EventKind.REPAIR)
+"""Kinds of events that end lives and begin them."""
+
+
+def events_at(
+    assets: Iterable[int], *, kinds: Sequence[str] = tuple(EventKind.values)
+) -> dict[int, list[MaintenanceEvent]]:
+    """What happened at each asset, the oldest first, in one query: everything, or what is of these kinds."""
     found: dict[int, list[MaintenanceEvent]] = defaultdict(list)
-    for event in MaintenanceEvent.objects.filter(asset__in=set(assets)).order_by("started_at", "id"):
+    rows = MaintenanceEvent.objects.filter(asset__in=set(assets))
+    for event in (rows if len(kinds) == len(EventKind) else rows.filter(kind__in=kinds)).order_by("started_at", "id"):
         found[event.asset_id].append(event)
     return found
 

@@ -100,22 +100,24 @@ def health_before(assets: Iterable[int], *, at: datetime) -> dict[int, HealthRec
 
 def track_records(designs: Sequence[int], *, limit: int = JUDGED) -> dict[tuple[int, int], TrackRecord]:
     """By (design, top of the tree): the last `limit` judged warnings, those still open, and the failures missed."""
+    if not designs:
+        return {}
+    wanted = list(designs)
     with connection.cursor() as cursor:
-        cursor.execute(_WARNINGS, [list(designs), limit])
-        warnings = cursor.fetchall()
-        cursor.execute(_MISSED, [list(designs)])
-        missed = {(design, site): count for design, site, count in cursor.fetchall()}
-        cursor.execute(_PROBABILITIES, [list(designs)])
-        said = cursor.fetchall()
+        cursor.execute(_TRACK, [wanted, limit, wanted, wanted])
+        rows = cursor.fetchall()
     verdicts: dict[tuple[int, int], list[ml.Verdict]] = defaultdict(list)
     leads: dict[tuple[int, int], list[float]] = defaultdict(list)
-    for design, site, verdict, lead in warnings:
-        verdicts[design, site].append(ml.Verdict(verdict))
-        if lead is not None:
-            leads[design, site].append(lead)
     truths: dict[tuple[int, int], list[tuple[float, bool]]] = defaultdict(list)
-    for design, site, probability, came_true in said:
-        truths[design, site].append((probability, came_true))
+    missed: dict[tuple[int, int], int] = {}
+    for design, site, verdict, value, came_true in rows:
+        if verdict is not None:
+            verdicts[design, site].append(ml.Verdict(verdict))
+            leads[design, site].extend([] if value is None else [value])
+        elif came_true is None:
+            missed[design, site] = int(value)
+        else:
+            truths[design, site].append((value, came_true))
     keys = sorted(verdicts.keys() | missed.keys() | truths.keys())
     return {
         key: TrackRecord(
@@ -141,8 +143,13 @@ def _calibration(truths: list[tuple[float, bool]]) -> ml.Calibration | None:
     return ml.calibrate(pairs[:, 0], pairs[:, 1])
 
 
-_WARNINGS = """
-SELECT design_id, root_id, verdict, lead FROM (
+# One statement for three questions: what each warning came to and its lead; failures missed; probabilities and truth.
+# Missed are only failures of what was watched by then: before its first record nobody could have warned. Each
+# installation looks up those of its own time, in their order, which keeps to the index that has it: a place may have
+# seen thousands of events and hundreds of items.
+# Of probabilities one a day and item: neighbouring hours say the same.
+_TRACK = """
+(SELECT design_id, root_id, verdict, lead AS value, NULL::boolean AS came_true FROM (
     SELECT item.design_id, asset.root_id, warning.verdict,
            extract(epoch FROM warning.failed_at - warning.raised_at)::float8 / 86400 AS lead,
            row_number() OVER (PARTITION BY item.design_id, asset.root_id, warning.verdict IN ('right', 'false')
@@ -150,33 +157,32 @@ SELECT design_id, root_id, verdict, lead FROM (
     FROM twins_healthwarning warning JOIN twins_assets_item item ON item.id = warning.item_id
     JOIN twins_assets_asset asset ON asset.id = warning.asset_id
     WHERE item.design_id = ANY(%s)) ranked
-WHERE rank <= %s ORDER BY design_id, root_id, rank
-"""
-# Only failures of what was watched by then: before its first record nobody could have warned.
-_MISSED = """
-SELECT item.design_id, asset.root_id, count(DISTINCT event.id)
-FROM twins_assets_maintenanceevent event
-JOIN twins_assets_installation place ON place.asset_id = event.asset_id
-     AND place.period @> event.started_at - interval '1 microsecond'
-     AND (event.item_id IS NULL OR event.item_id = place.item_id)
+WHERE rank <= %s)
+UNION ALL
+(SELECT item.design_id, asset.root_id, NULL, count(DISTINCT event.id), NULL
+FROM twins_assets_installation place
 JOIN twins_assets_item item ON item.id = place.item_id
-JOIN twins_assets_asset asset ON asset.id = event.asset_id
-WHERE event.kind = 'failure' AND item.design_id = ANY(%s)
-  AND EXISTS (SELECT FROM twins_healthrecord record WHERE record.asset_id = event.asset_id
+JOIN twins_assets_asset asset ON asset.id = place.asset_id
+CROSS JOIN LATERAL (
+    SELECT id, started_at FROM twins_assets_maintenanceevent
+    WHERE asset_id = place.asset_id AND kind = 'failure' AND (item_id IS NULL OR item_id = place.item_id)
+      AND started_at > coalesce(lower(place.period), '-infinity')
+      AND started_at <= coalesce(upper(place.period), 'infinity')
+    ORDER BY asset_id, started_at DESC OFFSET 0) event
+WHERE item.design_id = ANY(%s)
+  AND EXISTS (SELECT FROM twins_healthrecord record WHERE record.asset_id = place.asset_id
               AND record.probability IS NOT NULL AND record.at < event.started_at AND place.period @> record.at)
-  AND NOT EXISTS (SELECT FROM twins_healthwarning warning WHERE warning.asset_id = event.asset_id
+  AND NOT EXISTS (SELECT FROM twins_healthwarning warning WHERE warning.asset_id = place.asset_id
                   AND warning.failed_at = event.started_at)
-GROUP BY 1, 2
-"""
-# One a day and item: neighbouring hours say the same.
-_PROBABILITIES = """
-SELECT DISTINCT ON (item.design_id, asset.root_id, record.asset_id, date_trunc('day', record.at, 'UTC'))
-       item.design_id, asset.root_id, record.probability, record.came_true
+GROUP BY 1, 2)
+UNION ALL
+(SELECT DISTINCT ON (item.design_id, asset.root_id, record.asset_id, date_trunc('day', record.at, 'UTC'))
+       item.design_id, asset.root_id, NULL, record.probability, record.came_true
 FROM twins_healthrecord record
 JOIN twins_assets_installation place ON place.asset_id = record.asset_id AND place.period @> record.at
 JOIN twins_assets_item item ON item.id = place.item_id
 JOIN twins_assets_asset asset ON asset.id = record.asset_id
 WHERE item.design_id = ANY(%s) AND record.came_true IS NOT NULL AND record.hour IS NOT NULL
 ORDER BY item.design_id, asset.root_id, record.asset_id, date_trunc('day', record.at, 'UTC'), record.at
-LIMIT 200000
+LIMIT 200000)
 """

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
-from django.db.models import Q, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
 
 from assets.models import Asset, Design, EventKind, Installation, MaintenanceEvent
 from twins import ml
 from twins.lake import from_microseconds, microseconds
 from twins.ml import reliability as rel
 from twins.selectors.health import lives_at
+from twins.selectors.labels import LENGTHS, events_at
 from twins.selectors.readings import scan_readings
 
 MOST = 20_000
@@ -79,13 +80,16 @@ def reliability_below(asset: int, *, now: datetime, visible: Q | None = None) ->
 
 
 def _by_design(rows: QuerySet[Installation], now: datetime, visible: Q | None) -> dict[int, Reliability]:
-    rows = rows.filter(period__startswith__lt=now).select_related("item__design__type")
+    rows = rows.filter(period__startswith__lt=now).select_related("item")
     if visible:
         rows = rows.filter(asset__in=Asset.objects.filter(visible))
+    # Thousands of items are of a few designs, each of which is read once.
+    rows = rows.prefetch_related(Prefetch("item__design", Design.objects.select_related("type")))
     places = list(rows.order_by("-period__startswith", "-id")[:MOST])
-    segments = lives_at(places, now, counted=True)
+    events = events_at((place.asset_id for place in places), kinds=LENGTHS)
+    segments = lives_at(places, now, lengths=events)
     ages = _ages(places, segments)
-    modes = _modes({place.asset_id for place in places})
+    modes = _modes(events)
     lived: dict[int, list[Lived]] = defaultdict(list)
     uncounted: dict[int, int] = defaultdict(int)
     designs: dict[int, Design] = {}
@@ -145,10 +149,10 @@ def _ages(places: Sequence[Installation], segments: Sequence[Sequence[ml.Life]])
     return found
 
 
-def _modes(assets: set[int]) -> dict[tuple[int, int], str]:
+def _modes(events: Mapping[int, Sequence[MaintenanceEvent]]) -> dict[tuple[int, int], str]:
     """Failure modes by (asset, microseconds)."""
-    rows = MaintenanceEvent.objects.filter(asset__in=assets, kind=EventKind.FAILURE)
-    return {(asset, microseconds(at)): mode for asset, at, mode in rows.values_list("asset", "started_at", "mode")}
+    failures = (event for each in events.values() for event in each if event.kind == EventKind.FAILURE)
+    return {(event.asset_id, microseconds(event.started_at)): event.mode for event in failures}
 
 
 def _plain(build: Mapping[str, object]) -> dict[str, object]:
