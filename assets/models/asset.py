@@ -84,6 +84,7 @@ class Asset(models.Model):
             GinIndex(fields=["path"], name="asset_path_gin"),
             models.Index(fields=["parent", "tag", "id"]),
             models.Index(fields=["tag", "id"], name="asset_by_tag"),
+            models.Index(fields=["level", "id"], name="asset_by_level"),
             found_by("asset", "tag"),
             found_by("asset", "name"),
         ]

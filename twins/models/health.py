@@ -108,7 +108,13 @@ class Assessment(models.Model):
                 condition=models.Q(coverage__gte=0, coverage__lte=1), name="assessment_coverage_0_to_1"
             ),
         ]
-        indexes = [models.Index(fields=["health", "asset"], name="assessment_worst_first")]
+        # As lists are sorted: what is sorted by something else goes by health where it is alike.
+        indexes = [
+            models.Index(fields=["health", "asset"], name="assessment_worst_first"),
+            models.Index(fields=["rul_p50", "health"], name="assessment_by_life_left"),
+            models.Index(fields=["coverage", "health"], name="assessment_by_coverage"),
+            models.Index(fields=["-data_time", "health"], name="assessment_newest_first"),
+        ]
 
     def __str__(self) -> str:
         # Named where the asset was fetched along; text is no reason for a query.
