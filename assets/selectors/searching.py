@@ -23,24 +23,32 @@ def matching(rows: QuerySet[Any], fields: Sequence[str], text: str) -> QuerySet[
     *words, longest = sorted(text.split(), key=len) or [""]
     if not longest:
         return rows
-    others = reduce(QuerySet.filter, (_anywhere(rows.model, fields, word) for word in words), rows.order_by("pk"))
     how = "icontains" if len(longest) >= _LONG else "istartswith"
     # A union, because for alternatives in one condition no index is used as soon as they lie in two tables.
-    found = [others.filter(**{f"{field}__{how}": longest}).values("pk")[:MOST_FOUND] for field in fields]
+    found = []
+    for field in fields:
+        others = (_anywhere(rows.model, fields, word, beside=field) for word in words)
+        having = reduce(QuerySet.filter, others, rows.order_by("pk").filter(**{f"{field}__{how}": longest}))
+        found.append(having.values("pk")[:MOST_FOUND])
     return rows.filter(pk__in=reduce(lambda one, other: one.union(other), found))
 
 
-def _anywhere(model: type[Model], fields: Sequence[str], word: str) -> Q:
-    """One of the fields has the word; asked of the rows that have another one, so nothing is joined."""
-    return reduce(lambda one, other: one | other, (_with(model, field, word) for field in fields), Q())
+def _anywhere(model: type[Model], fields: Sequence[str], word: str, *, beside: str) -> Q:
+    """One of the fields has the word; asked of rows that have another one in `beside`, and nothing else is joined."""
+    return reduce(lambda one, other: one | other, (_with(model, field, word, beside) for field in fields), Q())
 
 
-def _with(model: type[Model], field: str, word: str) -> Q:
+def _with(model: type[Model], field: str, word: str, beside: str = "") -> Q:
     relation, _, rest = field.partition("__")
-    if not rest:
-        return Q((f"{field}__icontains", word))
-    if model._meta.get_field(relation).many_to_one:
+    if not rest or (_single(model, relation) and beside.startswith(f"{relation}__")):
+        return Q((f"{field}__icontains", word))  # of the row itself, or of the one that is joined already
+    if _single(model, relation):
         # The assets of a name are far fewer than the sensors of such assets.
         target: Any = model._meta.get_field(relation).related_model
         return Q((f"{relation}__in", target._default_manager.order_by().filter(_with(target, rest, word)).values("pk")))
     return Q(pk__in=model._default_manager.order_by().filter(**{f"{field}__icontains": word}).values("pk"))
+
+
+def _single(model: type[Model], relation: str) -> bool:
+    """Whether a row refers to one other row by it, and not many rows to this one."""
+    return bool(model._meta.get_field(relation).concrete)

@@ -95,6 +95,7 @@ def test_the_worst_part_comes_first(
     assert shown(planner, level="system") == ["P"]
     assert shown(planner, o="-3") == ["B2", "B0", "B1", "B3"]
     assert shown(planner, q="bearing 2") == ["B2"]
+    assert shown(planner, q="B2 bearing") == ["B2"]
     assert shown(planner, level="all", source__exact="rollup") == ["P", "G"]
 
 
