@@ -133,8 +133,8 @@ def quantile(found: Survival, failed: float) -> float | None:
 def log_rank(life: Floats, failed: Bools, group: Bools) -> float:
     """Probability that two groups with the same lives differ so much (Mantel 1966)."""
     ages, deaths, at_risk = _steps(life, failed)
-    own = np.array([np.sum(group & (life >= age)) for age in ages], np.float64)
-    own_deaths = np.array([np.sum(group & failed & (life == age)) for age in ages], np.float64)
+    own = int(group.sum()) - np.searchsorted(np.sort(life[group]), ages, "left")
+    own_deaths = np.bincount(np.searchsorted(ages, life[group & failed]), minlength=len(ages))
     expected = deaths * own / at_risk
     spare = np.maximum(at_risk - 1, 1)
     spread = np.sum(expected * (1 - own / at_risk) * (at_risk - deaths) / spare)

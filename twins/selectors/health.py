@@ -145,8 +145,8 @@ def lives_at(
 ) -> list[list[Life]]:
     """The lives of each installation, the newest last.
 
-    `lengths`: only how long they were is asked, and this is what ended and began lives at each asset (`LENGTHS`). Then
-    inputs are read only where they count life.
+    `lengths`: only how long they were is asked, and this is `lengths_at` their assets. Then inputs are read only where
+    they count life.
     """
     whole = lengths is None
     assets = sorted({place.asset_id for place in places if whole or place.item.design.life_unit != "d"})

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from django.db.models import QuerySet
+
 from assets.models import Design, EventKind, Installation, MaintenanceEvent
 
 SAME_FAILURE = timedelta(hours=1)
@@ -61,17 +63,20 @@ class Labels:
     dismissed: list[Dismissed]
 
 
-LENGTHS = (EventKind.FAILURE, EventKind.REPAIR)
-"""Kinds of events that end lives and begin them."""
+def events_at(assets: Iterable[int]) -> dict[int, list[MaintenanceEvent]]:
+    """Everything that happened at each asset, the oldest first, in one query."""
+    return _by_asset(MaintenanceEvent.objects.filter(asset__in=set(assets)))
 
 
-def events_at(
-    assets: Iterable[int], *, kinds: Sequence[str] = tuple(EventKind.values)
-) -> dict[int, list[MaintenanceEvent]]:
-    """What happened at each asset, the oldest first, in one query: everything, or what is of these kinds."""
+def lengths_at(assets: Iterable[int]) -> dict[int, list[MaintenanceEvent]]:
+    """What ended lives and began them at each asset, the oldest first, with no more than that and the failure mode."""
+    rows = MaintenanceEvent.objects.filter(asset__in=set(assets), kind__in=[EventKind.FAILURE, EventKind.REPAIR])
+    return _by_asset(rows.only("asset", "item", "kind", "started_at", "ended_at", "mode"))
+
+
+def _by_asset(rows: QuerySet[MaintenanceEvent]) -> dict[int, list[MaintenanceEvent]]:
     found: dict[int, list[MaintenanceEvent]] = defaultdict(list)
-    rows = MaintenanceEvent.objects.filter(asset__in=set(assets))
-    for event in (rows if len(kinds) == len(EventKind) else rows.filter(kind__in=kinds)).order_by("started_at", "id"):
+    for event in rows.order_by("started_at", "id"):
         found[event.asset_id].append(event)
     return found
 

@@ -104,7 +104,7 @@ def track_records(designs: Sequence[int], *, limit: int = JUDGED) -> dict[tuple[
         return {}
     wanted = list(designs)
     with connection.cursor() as cursor:
-        cursor.execute(_TRACK, [wanted, limit, wanted, wanted])
+        cursor.execute(_TRACK, [wanted, wanted, limit])
         rows = cursor.fetchall()
     verdicts: dict[tuple[int, int], list[ml.Verdict]] = defaultdict(list)
     leads: dict[tuple[int, int], list[float]] = defaultdict(list)
@@ -149,6 +149,11 @@ def _calibration(truths: list[tuple[float, bool]]) -> ml.Calibration | None:
 # seen thousands of events and hundreds of items.
 # Of probabilities one a day and item: neighbouring hours say the same.
 _TRACK = """
+WITH place AS MATERIALIZED (
+    SELECT place.asset_id, place.item_id, place.period, item.design_id, asset.root_id
+    FROM twins_assets_installation place JOIN twins_assets_item item ON item.id = place.item_id
+    JOIN twins_assets_asset asset ON asset.id = place.asset_id
+    WHERE item.design_id = ANY(%s))
 (SELECT design_id, root_id, verdict, lead AS value, NULL::boolean AS came_true FROM (
     SELECT item.design_id, asset.root_id, warning.verdict,
            extract(epoch FROM warning.failed_at - warning.raised_at)::float8 / 86400 AS lead,
@@ -159,30 +164,23 @@ _TRACK = """
     WHERE item.design_id = ANY(%s)) ranked
 WHERE rank <= %s)
 UNION ALL
-(SELECT item.design_id, asset.root_id, NULL, count(DISTINCT event.id), NULL
-FROM twins_assets_installation place
-JOIN twins_assets_item item ON item.id = place.item_id
-JOIN twins_assets_asset asset ON asset.id = place.asset_id
-CROSS JOIN LATERAL (
+(SELECT place.design_id, place.root_id, NULL, count(DISTINCT event.id), NULL
+FROM place CROSS JOIN LATERAL (
     SELECT id, started_at FROM twins_assets_maintenanceevent
     WHERE asset_id = place.asset_id AND kind = 'failure' AND (item_id IS NULL OR item_id = place.item_id)
       AND started_at > coalesce(lower(place.period), '-infinity')
       AND started_at <= coalesce(upper(place.period), 'infinity')
     ORDER BY asset_id, started_at DESC OFFSET 0) event
-WHERE item.design_id = ANY(%s)
-  AND EXISTS (SELECT FROM twins_healthrecord record WHERE record.asset_id = place.asset_id
+WHERE EXISTS (SELECT FROM twins_healthrecord record WHERE record.asset_id = place.asset_id
               AND record.probability IS NOT NULL AND record.at < event.started_at AND place.period @> record.at)
   AND NOT EXISTS (SELECT FROM twins_healthwarning warning WHERE warning.asset_id = place.asset_id
                   AND warning.failed_at = event.started_at)
 GROUP BY 1, 2)
 UNION ALL
-(SELECT DISTINCT ON (item.design_id, asset.root_id, record.asset_id, date_trunc('day', record.at, 'UTC'))
-       item.design_id, asset.root_id, NULL, record.probability, record.came_true
-FROM twins_healthrecord record
-JOIN twins_assets_installation place ON place.asset_id = record.asset_id AND place.period @> record.at
-JOIN twins_assets_item item ON item.id = place.item_id
-JOIN twins_assets_asset asset ON asset.id = record.asset_id
-WHERE item.design_id = ANY(%s) AND record.came_true IS NOT NULL AND record.hour IS NOT NULL
-ORDER BY item.design_id, asset.root_id, record.asset_id, date_trunc('day', record.at, 'UTC'), record.at
+(SELECT DISTINCT ON (place.design_id, place.root_id, record.asset_id, date_trunc('day', record.at, 'UTC'))
+       place.design_id, place.root_id, NULL, record.probability, record.came_true
+FROM place JOIN twins_healthrecord record ON record.asset_id = place.asset_id AND place.period @> record.at
+WHERE record.came_true IS NOT NULL AND record.hour IS NOT NULL
+ORDER BY place.design_id, place.root_id, record.asset_id, date_trunc('day', record.at, 'UTC'), record.at
 LIMIT 200000)
 """

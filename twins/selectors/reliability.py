@@ -15,7 +15,7 @@ from twins import ml
 from twins.lake import from_microseconds, microseconds
 from twins.ml import reliability as rel
 from twins.selectors.health import lives_at
-from twins.selectors.labels import LENGTHS, events_at
+from twins.selectors.labels import lengths_at
 from twins.selectors.readings import scan_readings
 
 MOST = 20_000
@@ -85,8 +85,9 @@ def _by_design(rows: QuerySet[Installation], now: datetime, visible: Q | None) -
         rows = rows.filter(asset__in=Asset.objects.filter(visible))
     # Thousands of items are of a few designs, each of which is read once.
     rows = rows.prefetch_related(Prefetch("item__design", Design.objects.select_related("type")))
+    rows = rows.only("asset", "item", "period", "item__design", "item__build", "item__manufacturer")
     places = list(rows.order_by("-period__startswith", "-id")[:MOST])
-    events = events_at((place.asset_id for place in places), kinds=LENGTHS)
+    events = lengths_at(place.asset_id for place in places)
     segments = lives_at(places, now, lengths=events)
     ages = _ages(places, segments)
     modes = _modes(events)
