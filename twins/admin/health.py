@@ -32,7 +32,7 @@ class LevelFilter(admin.SimpleListFilter):
     parameter_name = "level"
     _default = "part"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         return [("part", "Parts"), ("product", "Products"), ("system", "Systems"), ("all", "All levels")]
 
     def choices(self, changelist: Any) -> Iterator[Any]:
@@ -55,7 +55,7 @@ class LevelFilter(admin.SimpleListFilter):
 class _DesignFilter(admin.RelatedFieldListFilter):
     """Designs of which something is assessed: each looks for one such item, instead of every item for its design."""
 
-    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         rows = model_admin.get_queryset(request).order_by().filter(item__design=OuterRef("pk"))
         ordering = self.field_admin_ordering(field, request, model_admin)
         return field.get_choices(include_blank=False, ordering=ordering, limit_choices_to=Q(Exists(rows)))

@@ -95,8 +95,8 @@ FAULTS: dict[str, tuple[str, Any, str]] = {
     ),
     "a joined root without an index": (
         "Query.worst",
-        RootPages(replace(_ALL, order=Order.HEALTH, value="{it}h.coverage"), ordered=Assessment),
-        "Assessment has no index that begins with coverage",
+        RootPages(replace(_ALL, order=Order.STARTED, value="{it}h.assessed_at"), ordered=Assessment),
+        "Assessment has no index that begins with assessed_at",
     ),
 }
 

@@ -331,7 +331,7 @@ def _state() -> list[Any]:
     digest = "SELECT '{0}', count(*), md5(string_agg(t::text, '' ORDER BY t::text)) FROM {0} t"
     with connection.cursor() as cursor:
         cursor.execute(" UNION ALL ".join(digest.format(name) for name in names))
-        return cursor.fetchall()
+        return sorted(cursor.fetchall())
 
 
 def _judge(tried: Sequence[Tried], answers: list[Any], *, done: bool) -> None:
