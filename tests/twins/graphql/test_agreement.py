@@ -51,8 +51,8 @@ from .conftest import NOW
 from .drawing import GRAPH, MADE, Drawing, Drawn, document
 
 AT_ONCE = 8
-EXAMPLES = {"everything": (8, 140), "nothing": (2, 8)}
-"""Documents of AT_ONCE queries, by what is seen, in the short run and in the full one; (4, 25) for all others."""
+EXAMPLES = {"everything": (8, 100), "nothing": (2, 8)}
+"""Documents of AT_ONCE queries, by what is seen, in the short run and in the full one; (4, 20) for all others."""
 SEEN: dict[str, Any] = {
     "everything": None,
     "all but a part": ~Q(tag="GT1-B2"),
@@ -253,7 +253,7 @@ def test_generated_queries_get_equal_answers_both_ways(
     ask: Any, odd_plant: dict[str, Asset], monkeypatch: Any, request: Any, seen: str
 ) -> None:
     full = request.config.option.full
-    examples = int(os.environ.get("TWINS_TEST_EXAMPLES", "0")) or EXAMPLES.get(seen, (4, 25))[full]
+    examples = int(os.environ.get("TWINS_TEST_EXAMPLES", "0")) or EXAMPLES.get(seen, (4, 20))[full]
     if seen != "a product without the system above":
         _accept(list(Sensor.objects.filter(asset__tag__in=["GT1-B1", "GT1-B2", "GT2-B3"]).order_by("pk")[:5]))
     all_wanted, there_is = full and seen == "everything", set(_all_there_is())
