@@ -1,0 +1,66 @@
+"""The pages of a list hold each row that is seen once, in the order that was asked for, however they are found."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from assets.admin import paging
+from assets.models import Asset, Sensor
+from assets.services import create_sensors, give_role
+
+INDEX = reverse("admin:twins_assets_sensor_changelist")
+
+
+@pytest.mark.parametrize("sorted_at_once", [0, 30_000])
+@pytest.mark.parametrize("role", ["T1-PU", None])
+def test_pages_hold_what_is_seen_once_and_in_order(
+    client: Client,
+    ada: User,
+    plant: dict[str, Asset],
+    role: str | None,
+    sorted_at_once: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(paging, "_SORTED", sorted_at_once)
+    give_role(role="planner", user=ada, asset=plant[role] if role else None)
+    rows = [
+        Sensor(asset=asset, name=f"s{number:02}", quantity=f"q{number % 3}", privacy=("raw", "never")[number % 2])
+        for number in range(40)
+        for asset in plant.values()
+    ]
+    seen = [row for row in create_sensors(sensors=rows) if role is None or plant[role].pk in row.asset.path]
+    by_place = sorted(seen, key=lambda row: (row.asset_id, row.name))
+    orders = {
+        "": by_place,
+        "o=0.1": sorted(seen, key=lambda row: (row.name, row.asset.tag, -row.pk)),
+        "o=-1.0": sorted(
+            sorted(seen, key=lambda row: (row.name, -row.pk)), key=lambda row: row.asset.tag, reverse=True
+        ),
+        "o=2.-0": sorted(sorted(seen, key=lambda row: (row.name, row.pk), reverse=True), key=lambda row: row.quantity),
+        "privacy__exact=never": [row for row in by_place if row.privacy == "never"],
+        "q=t1-nde": [row for row in by_place if row.asset.tag == "T1-NDE"],
+        "q=bearing q1&o=0.1": sorted(
+            (row for row in seen if row.quantity == "q1" and "bearing" in row.asset.name),
+            key=lambda row: (row.name, row.asset.tag, -row.pk),
+        ),
+        "q=nowhere": [],
+    }
+    for asked, expected in orders.items():
+        pages = -(-len(expected) // 50) or 1
+        shown = [client.get(f"{INDEX}?{asked}&p={page}").context["cl"] for page in range(1, pages + 1)]
+        assert [each.result_count for each in shown] == [len(expected)] * pages, asked
+        assert [row.pk for each in shown for row in each.result_list] == [row.pk for row in expected], asked
+
+
+def test_nobody_finds_by_words_what_is_not_seen(client: Client, ada: User, plant: dict[str, Asset]) -> None:
+    give_role(role="planner", user=ada, asset=plant["T1-DE"])
+    create_sensors(sensors=[Sensor(asset=asset, name=f"S-{tag}", quantity="x") for tag, asset in plant.items()])
+    for words in ("bearing", "S-T2", "S", "x", "plant", "S-T1-DE bearing"):
+        listed = client.get(INDEX, {"q": words}).context["cl"]
+        named = {"app_label": "twins_assets", "model_name": "externalreference", "field_name": "sensor", "term": words}
+        offered = client.get(reverse("admin:autocomplete"), named).json()["results"]
+        expected = ["S-T1-DE of T1-DE"] if words in ("bearing", "S", "x", "S-T1-DE bearing") else []
+        assert [str(row) for row in listed.result_list] == [each["text"] for each in offered] == expected, words
