@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,7 +15,7 @@ from twins.ml import Input, Life
 from twins.models import Assessment, HealthModel, ModelStatus
 from twins.selectors.arrays import integers
 from twins.selectors.hot import hot_readings
-from twins.selectors.labels import events_at, segments_of
+from twins.selectors.labels import each_own, events_at, segments_of
 
 REFRESHED = timedelta(hours=1)
 """An assessment older than this is made again: age and coverage change without any reading."""
@@ -140,47 +140,21 @@ def lives_of(designs: Sequence[Design], *, now: datetime) -> dict[int, list[Life
     return lives
 
 
-def lives_at(
-    places: Sequence[Installation], now: datetime, *, lengths: Mapping[int, Sequence[MaintenanceEvent]] | None = None
-) -> list[list[Life]]:
-    """The lives of each installation, the newest last.
-
-    `lengths`: only how long they were is asked, and this is `lengths_at` their assets. Then inputs are read only where
-    they count life.
-    """
-    whole = lengths is None
-    assets = sorted({place.asset_id for place in places if whole or place.item.design.life_unit != "d"})
+def lives_at(places: Sequence[Installation], now: datetime) -> list[list[Life]]:
+    """The lives of each installation, the newest last."""
+    assets = sorted({place.asset_id for place in places})
     inputs = inputs_of(assets) if assets else {}
-    events = _by_item(events_at(place.asset_id for place in places) if lengths is None else lengths)
+    events = each_own(places, events_at(assets))
     return [
-        _lives(place, tuple(inputs.get(place.asset_id, ())), _own(place, events.get(place.asset_id, {})), now, whole)
-        for place in places
+        _lives(place, tuple(inputs.get(place.asset_id, ())), own, now)
+        for place, own in zip(places, events, strict=True)
     ]
 
 
-_ByItem = Mapping[int | None, Sequence[MaintenanceEvent]]
-
-
-def _by_item(events: Mapping[int, Sequence[MaintenanceEvent]]) -> dict[int, _ByItem]:
-    """The events of each place by the item they happened to; a place has many items in its time, each with a few."""
-    found: dict[int, dict[int | None, list[MaintenanceEvent]]] = {}
-    for asset, each in events.items():
-        for event in each:
-            found.setdefault(asset, {}).setdefault(event.item_id, []).append(event)
-    return dict(found)
-
-
-def _own(place: Installation, events: _ByItem) -> list[MaintenanceEvent]:
-    """What happened at the place to its item, or to nobody knows what, the oldest first."""
-    own, unknown = events.get(place.item_id, ()), events.get(None, ())
-    return sorted([*own, *unknown], key=lambda event: (event.started_at, event.pk))
-
-
 def _lives(
-    place: Installation, inputs: tuple[AssetInput, ...], own: Sequence[MaintenanceEvent], now: datetime, whole: bool
+    place: Installation, inputs: tuple[AssetInput, ...], own: Sequence[MaintenanceEvent], now: datetime
 ) -> list[Life]:
-    """Its lives; unless `whole`, without what is known of the item and what happened."""
-    attributes, usage = _attributes(place.item) if whole else (), usage_sensor(inputs, place.item.design.life_unit)
+    attributes, usage = _attributes(place.item), usage_sensor(inputs, place.item.design.life_unit)
     return [
         Life(
             key=place.pk,
@@ -193,7 +167,7 @@ def _lives(
             attributes=attributes,
             happened=tuple(
                 (microseconds(event.started_at), str(event.kind))
-                for event in (own if whole else ())
+                for event in own
                 if event.kind != EventKind.FAILURE and life.start < event.started_at <= life.end
             ),
         )

@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
 
 import numpy as np
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Q, QuerySet
 
-from assets.models import Asset, Design, EventKind, Installation, MaintenanceEvent
+from assets.models import Asset, Design, Installation
 from twins import ml
-from twins.lake import from_microseconds, microseconds
+from twins.lake import microseconds
 from twins.ml import reliability as rel
-from twins.selectors.health import lives_at
-from twins.selectors.labels import lengths_at
+from twins.selectors.health import inputs_of, usage_sensor
+from twins.selectors.labels import Segment, Turn, each_own, segments_of, turns_at
 from twins.selectors.readings import scan_readings
 
 MOST = 20_000
 """Installations that one answer looks at, the newest first."""
 _SHOWN = 20
+_DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -79,32 +81,37 @@ def reliability_below(asset: int, *, now: datetime, visible: Q | None = None) ->
     return _by_design(Installation.objects.filter(asset__path__contains=[asset]), now, visible)
 
 
+class _Stay(NamedTuple):
+    """An installation, with no more of it than is told here: a row costs a third, and there are thousands."""
+
+    asset_id: int
+    item_id: int
+    period: Any
+    item__design_id: int
+    item__build: dict[str, object]
+    item__manufacturer: str
+
+
 def _by_design(rows: QuerySet[Installation], now: datetime, visible: Q | None) -> dict[int, Reliability]:
-    rows = rows.filter(period__startswith__lt=now).select_related("item")
+    rows = rows.filter(period__startswith__lt=now).order_by("-period__startswith", "-id")
     if visible:
         rows = rows.filter(asset__in=Asset.objects.filter(visible))
-    # Thousands of items are of a few designs, each of which is read once.
-    rows = rows.prefetch_related(Prefetch("item__design", Design.objects.select_related("type")))
-    rows = rows.only("asset", "item", "period", "item__design", "item__build", "item__manufacturer")
-    places = list(rows.order_by("-period__startswith", "-id")[:MOST])
-    events = lengths_at(place.asset_id for place in places)
-    segments = lives_at(places, now, lengths=events)
-    ages = _ages(places, segments)
-    modes = _modes(events)
+    stays = [_Stay._make(row) for row in rows.values_list(*_Stay._fields)[:MOST]]
+    designs = Design.objects.select_related("type").in_bulk({stay.item__design_id for stay in stays})
+    events = each_own(stays, turns_at(stay.asset_id for stay in stays))
+    segments = [segments_of(stay, own, now)[0] for stay, own in zip(stays, events, strict=True)]
+    ages = _ages([designs[stay.item__design_id].life_unit for stay in stays], stays, segments)
     lived: dict[int, list[Lived]] = defaultdict(list)
     uncounted: dict[int, int] = defaultdict(int)
-    designs: dict[int, Design] = {}
-    for place, lives in zip(places, segments, strict=True):
-        design = designs.setdefault(place.item.design_id, place.item.design)
-        for number, life in enumerate(lives):
-            age = ages[id(life)]
+    for stay, lives, each in zip(stays, segments, ages, strict=True):
+        build = {**_plain(stay.item__build), **_maker(stay.item__manufacturer)}
+        for number, (life, age) in enumerate(zip(lives, each, strict=True)):
             if age is None or age <= 0:
-                uncounted[design.pk] += age is None
+                uncounted[stay.item__design_id] += age is None
                 continue
-            mode = modes.get((place.asset_id, life.end), "") if life.failed else ""
-            build = {**_plain(place.item.build), **_maker(place.item.manufacturer)}
-            went_on = life.failed and number + 1 < len(lives)
-            lived[design.pk].append(Lived(place.asset_id, place.item_id, age, life.failed, mode, went_on, build))
+            failed, mode = life.failure is not None, life.failure.mode if life.failure else ""
+            told = Lived(stay.asset_id, stay.item_id, age, failed, mode, failed and number + 1 < len(lives), build)
+            lived[stay.item__design_id].append(told)
     return {pk: _tell(designs[pk], each, uncounted[pk]) for pk, each in sorted(lived.items())}
 
 
@@ -132,28 +139,27 @@ def _tell(design: Design, lives: list[Lived], uncounted: int) -> Reliability:
     )
 
 
-def _ages(places: Sequence[Installation], segments: Sequence[Sequence[ml.Life]]) -> dict[int, float | None]:
-    """Age at its end of every life in life units, by identity; None where it is usage that nobody counted."""
-    counters = sorted({life.usage for lives in segments for life in lives if life.usage is not None})
-    start = min((life.start for lives in segments for life in lives if life.usage is not None), default=0)
-    counted = ml.Readings(scan_readings(sensors=counters, start=from_microseconds(start))) if counters else None
-    found: dict[int, float | None] = {}
-    for place, lives in zip(places, segments, strict=True):
-        for life in lives:
-            if place.item.design.life_unit == "d":
-                found[id(life)] = (life.end - life.start) / ml.DAY
-            elif life.usage is None or counted is None:
-                found[id(life)] = None
-            else:
-                values = counted.between(life.usage, life.start, life.end)[1]
-                found[id(life)] = float(values.max() - values[0]) if len(values) else None
-    return found
+def _ages(
+    units: Sequence[str], stays: Sequence[_Stay], segments: Sequence[Sequence[Segment[Turn]]]
+) -> list[list[float | None]]:
+    """Age of each life at its end, in the unit of each stay; None where it is usage that nobody counted."""
+    used = sorted({stay.asset_id for stay, unit in zip(stays, units, strict=True) if unit != "d"})
+    inputs = inputs_of(used) if used else {}
+    counters = [usage_sensor(inputs.get(stay.asset_id, ()), unit) for stay, unit in zip(stays, units, strict=True)]
+    begun = [lives[0].start for counter, lives in zip(counters, segments, strict=True) if counter is not None]
+    sensors = sorted({counter for counter in counters if counter is not None})
+    counted = ml.Readings(scan_readings(sensors=sensors, start=min(begun))) if sensors else None
+    return [
+        [(life.end - life.start) / _DAY if unit == "d" else _counted(counted, counter, life) for life in lives]
+        for unit, counter, lives in zip(units, counters, segments, strict=True)
+    ]
 
 
-def _modes(events: Mapping[int, Sequence[MaintenanceEvent]]) -> dict[tuple[int, int], str]:
-    """Failure modes by (asset, microseconds)."""
-    failures = (event for each in events.values() for event in each if event.kind == EventKind.FAILURE)
-    return {(event.asset_id, microseconds(event.started_at)): event.mode for event in failures}
+def _counted(readings: ml.Readings | None, counter: int | None, life: Segment[Turn]) -> float | None:
+    if readings is None or counter is None:
+        return None
+    values = readings.between(counter, microseconds(life.start), microseconds(life.end))[1]
+    return float(values.max() - values[0]) if len(values) else None
 
 
 def _plain(build: Mapping[str, object]) -> dict[str, object]:

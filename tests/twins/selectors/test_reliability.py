@@ -19,6 +19,7 @@ from assets.services import (
     install_items,
     record_events,
 )
+from twins.selectors.health import lives_of
 from twins.selectors.reliability import reliability_below, reliability_of
 
 from ..conftest import NOW
@@ -155,3 +156,25 @@ def test_only_what_may_be_seen_counts(bearings) -> None:
     seen = Q(path__overlap=[places["Q"].pk])
     assert reliability_of([design], now=NOW, visible=seen)[design.pk].lives == 40
     assert reliability_below(places["P"].pk, now=NOW, visible=seen)[design.pk].lives == 40
+
+
+def test_lives_are_those_that_are_learned_from(bearings) -> None:
+    design, places = bearings
+    first, second = Installation.objects.filter(asset=places["B3"]).order_by("period").values_list("item", flat=True)
+    start = NOW - 400 * DAY
+    record_events(events=[
+        # Of nobody knows which item, so of the one that was there; once of the one that was not.
+        MaintenanceEvent(asset=places["B3"], kind="failure", mode="seal", started_at=start + 3 * DAY),
+        MaintenanceEvent(asset=places["B3"], kind="inspection", started_at=start + 4 * DAY),
+        MaintenanceEvent(asset=places["B3"], item_id=first, kind="repair", started_at=start + 5 * DAY),
+        MaintenanceEvent(asset=places["B3"], item_id=second, kind="failure", mode="bolt", started_at=start + 6 * DAY),
+        MaintenanceEvent(asset=places["B3"], kind="failure", started_at=start + 9 * DAY, ended_at=start + 10 * DAY),
+    ])  # fmt: skip
+    told = reliability_of([design], now=NOW)[design.pk]
+    lives = lives_of([design], now=NOW)[design.pk]
+    assert told.lives == len(lives) == 82
+    lived = sum((timedelta(microseconds=life.end - life.start) for life in lives), timedelta())
+    assert told.mean.exposure == pytest.approx(lived / DAY)
+    assert told.mean.failures == sum(life.failed for life in lives)
+    modes = {mode: of.failures for mode, of in told.modes}
+    assert (modes["seal"], modes[""], "bolt" in modes) == (1, 1, False)
