@@ -36,7 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "full: needs a browser, npm or minutes; runs with --full only")
-    hypothesis.settings.register_profile("twins", deadline=None, max_examples=40 if config.option.full else 30)
+    hypothesis.settings.register_profile("twins", deadline=None, max_examples=30)
     hypothesis.settings.load_profile("twins")
     stack = config.stash[_ENGINES] = contextlib.ExitStack()
     if os.environ.get("DJANGO_SETTINGS_MODULE") and not set(os.environ) >= {"DATABASE_URL", "REDIS_URL"}:
