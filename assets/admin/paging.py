@@ -12,7 +12,9 @@ from django.core.paginator import Page, Paginator
 from django.db.models import Count, QuerySet, Window
 from django.db.models.sql.where import WhereNode
 from django.http import HttpRequest
+from django.utils.functional import cached_property
 
+from assets.permissions import Action
 from assets.selectors import keys_matching
 
 _SORTED: Final = 30_000
@@ -38,6 +40,37 @@ class FarPaginator(Paginator):
         return Page(_only(rows, keys), number, self)
 
 
+class PartPaginator(FarPaginator):
+    """Pages of what is seen of a table by whoever does not see all: the page that is opened comes with the count.
+
+    One condition says what is seen, and it may cost as much as all the rest of a page.
+    """
+
+    def __init__(self, *given: Any, opened: int, **options: Any) -> None:
+        super().__init__(*given, **options)
+        self._opened = opened
+        self._keys: list[Any] = []
+
+    @cached_property
+    def count(self) -> int:
+        first = (self._opened - 1) * self.per_page
+        rows: Any = self.object_list
+        found = list(
+            rows.annotate(of_all=Window(Count("*"))).values_list("pk", "of_all")[first : first + self.per_page]
+        )
+        if not found:
+            return super().count
+        self._keys = [key for key, _ in found]
+        return int(found[0][1])
+
+    def page(self, number: int | str) -> Page[Any]:
+        number = self.validate_number(number)
+        if number != self._opened or not self._keys:
+            return super().page(number)
+        rows: Any = self.object_list
+        return Page(_only(rows, self._keys), number, self)
+
+
 def _only(rows: QuerySet[Any], keys: list[Any]) -> QuerySet[Any]:
     """The rows of these keys, which have met the conditions of all, some of which cost as much as the list."""
     chosen = rows.all()
@@ -48,13 +81,21 @@ def _only(rows: QuerySet[Any], keys: list[Any]) -> QuerySet[Any]:
 class LongList:
     """Mix into an admin: fifty rows a page, found by any part of what names them."""
 
-    paginator: Any = FarPaginator
     list_per_page = 50
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER  # each of the counts would look at the whole table
 
     class Media:
         css: ClassVar = {"all": ["assets/register.css"]}
+
+    def get_paginator(self, request: HttpRequest, queryset: Any, per_page: int, *given: Any, **options: Any) -> Any:
+        from assets.admin.saving import rights  # which mixes this in
+
+        if rights(request).reach(Action.VIEW).everything:
+            return FarPaginator(queryset, per_page, *given, **options)
+        asked = request.GET.get("p") or request.GET.get("page") or ""
+        opened = max(1, int(asked)) if asked.isdecimal() and len(asked) < 10 else 1
+        return PartPaginator(queryset, per_page, *given, opened=opened, **options)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

@@ -64,3 +64,35 @@ def test_nobody_finds_by_words_what_is_not_seen(client: Client, ada: User, plant
         offered = client.get(reverse("admin:autocomplete"), named).json()["results"]
         expected = ["S-T1-DE of T1-DE"] if words in ("bearing", "S", "x", "S-T1-DE bearing") else []
         assert [str(row) for row in listed.result_list] == [each["text"] for each in offered] == expected, words
+
+
+def test_what_is_offered_to_choose_from_has_pages_too(client: Client, ada: User, plant: dict[str, Asset]) -> None:
+    give_role(role="planner", user=ada, asset=plant["T1-PU"])
+    rows = [Sensor(asset=asset, name=f"s{n:02}", quantity="x") for n in range(15) for asset in plant.values()]
+    made = sorted(create_sensors(sensors=rows), key=lambda row: (row.asset_id, row.name))
+    seen = [str(row) for row in made if plant["T1-PU"].pk in row.asset.path]
+    named = {"app_label": "twins_assets", "model_name": "externalreference", "field_name": "sensor"}
+    for term in ("", "s"):
+        pages = [
+            client.get(reverse("admin:autocomplete"), {**named, "term": term, "page": page}).json()
+            for page in (1, 2, 3)
+        ]
+        assert [each["text"] for page in pages for each in page["results"]] == seen
+        assert [page["pagination"]["more"] for page in pages] == [True, True, False]
+
+
+@pytest.mark.parametrize("role", ["T1-PU", None])
+def test_a_page_that_is_not_there_leads_back(
+    client: Client, ada: User, plant: dict[str, Asset], role: str | None
+) -> None:
+    give_role(role="planner", user=ada, asset=plant[role] if role else None)
+    create_sensors(sensors=[Sensor(asset=plant["T1-DE"], name=f"s{n}", quantity="x") for n in range(60)])
+    shown = {page: client.get(INDEX, {"p": page}) for page in ("0", "-1", "3", "999999999999", "x", "", "2")}
+    found = {
+        page: [row.name for row in answer.context["cl"].result_list] for page, answer in shown.items() if answer.context
+    }
+    assert {page: answer.status_code for page, answer in shown.items() if page not in found} == dict.fromkeys(
+        ("0", "-1", "3", "999999999999"), 302
+    )
+    names = sorted(f"s{n}" for n in range(60))
+    assert found == {"x": names[:50], "": names[:50], "2": names[50:]}
