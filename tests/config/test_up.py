@@ -10,7 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
+
+from config.embedded import known_addresses
 
 CHILDREN = ("web", "worker", "beat", "postgres", "valkey")
 
@@ -98,6 +101,16 @@ def test_arguments_that_cannot_work_are_refused_by_a_sentence(
     assert sentence in refused.said()
     assert "Traceback" not in refused.said()
     assert not refused.data.exists()
+
+
+def test_the_worker_keeps_its_connections_from_task_to_task(up: Any) -> None:
+    # By the question that only it asks, again and again.
+    kept = (
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT min(accepted_at) < now()%' "
+        "AND query_start - backend_start > interval '3 seconds'"
+    )
+    with psycopg.connect(known_addresses(up.data)["DATABASE_URL"], autocommit=True) as database:
+        up.until(lambda: database.execute(kept).fetchone() > (0,))
 
 
 @pytest.mark.full
