@@ -5,6 +5,7 @@ A message is a hint: every task is idempotent and finds its work in PostgreSQL.
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time
@@ -12,10 +13,10 @@ from contextlib import suppress
 from importlib import import_module
 
 from celery import Task, shared_task
-from celery.signals import worker_init
+from celery.signals import task_postrun, worker_init
 from django.utils import timezone
 
-from twins import events
+from twins import events, lake
 from twins.services import assessment, compaction, corrections, ledger, patterns, retention, training, watching
 
 _log = logging.getLogger(__name__)
@@ -33,6 +34,17 @@ def load_for_all(**_: object) -> None:
     for module in ("numba", "xgboost"):
         with suppress(Exception):  # whoever needs it says what is missing
             import_module(module)
+    lake.keep_large_apart()
+    # What the collector has looked at is written to, and what is written to is no longer shared.
+    gc.collect()
+    gc.freeze()
+
+
+@task_postrun.connect
+def give_back_memory(sender: Task, **_: object) -> None:
+    """What a task needed is not held until the next one, which another process may get."""
+    if sender.name.startswith("twins."):
+        lake.give_back()
 
 
 @shared_task(name="twins.compact_hot_tail", ignore_result=True)

@@ -32,7 +32,7 @@ from twins.lake.layout import (
     sensors_path,
     temporary_path,
 )
-from twins.lake.memory import give_back
+from twins.lake.memory import give_back, keep_large_apart
 from twins.lake.merge import merge, newest, overwriting, split_by_day, split_by_rows, split_by_sensor
 from twins.lake.rollup import (
     CHART_SCHEMA,
@@ -113,6 +113,7 @@ __all__ = [
     "footer_of",
     "from_microseconds",
     "give_back",
+    "keep_large_apart",
     "keys_of_readings",
     "landing_path",
     "limits_of",

@@ -1,4 +1,7 @@
-"""Memory that was needed for a moment: allocators keep it for the next time, which for a large merge may never come."""
+"""Memory that was needed for a moment: allocators keep it for the next time, which for a large merge may never come.
+
+What was kept between two pieces of work also lies in pieces, so that a process of many of them holds more and more.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,30 @@ from typing import Any
 
 import pyarrow as pa
 
+_MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of malloc.h
+_LARGE = 1 << 20
+
 
 def give_back() -> None:
     """Return what is free in this process to the system; where the C library cannot, only what Arrow keeps."""
     pa.default_memory_pool().release_unused()
-    if trim := _trim():
+    if trim := _c_function("malloc_trim"):
         trim(0)
 
 
+def keep_large_apart() -> None:
+    """Let the C library take each large array from the system and return it when it is free, however many there are.
+
+    By itself it does so only until the first of them is free, and from then on cuts them out of what it holds.
+    """
+    if set_option := _c_function("mallopt"):
+        set_option(_MMAP_THRESHOLD, _LARGE)
+
+
 @cache
-def _trim() -> Any:
+def _c_function(name: str) -> Any:
+    """A function of the C library, None where it has no such."""
     try:
-        return ctypes.CDLL(None).malloc_trim
+        return getattr(ctypes.CDLL(None), name)
     except (AttributeError, OSError, TypeError):
         return None

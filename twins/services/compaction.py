@@ -50,8 +50,6 @@ DUE_AFTER = 4.0
 """Seconds a batch stays in the hot tail, so that a steady trickle does not make a file of every drop."""
 DUE_ROWS = 200_000
 """Readings that are worth files at once."""
-LARGE = 500_000
-"""Readings whose memory is worth giving back after they were worked on."""
 FILE_ROWS = 4_000_000
 """A bigger day is split between sensors."""
 FAN_IN = 16
@@ -76,7 +74,6 @@ def compact_hot_tail(*, limit: int = ROUND_ROWS, step: Step = no_step) -> int:
         return 0
     pieces = _pieces(readings)
     newest = lake.newest(lake.merge([lake.newest(piece) for _, piece in pieces]))
-    rows = readings.num_rows
     del readings
     landings = swap_parts(
         [Part(day, 0, partial(_same, piece)) for day, piece in pieces],
@@ -84,8 +81,6 @@ def compact_hot_tail(*, limit: int = ROUND_ROWS, step: Step = no_step) -> int:
         step=step,
         replace=partial(_let_go, batches, pieces, overwriting, newest),
     )
-    del pieces
-    _rest(rows)
     if landings is None:
         return 0
     lake.remove_files(settings().LAKE, landings)
@@ -98,12 +93,6 @@ def _let_go(
 ) -> list[str]:
     note_corrections(pieces=pieces, among=overwriting)
     return [*_close_batches(batches), *_advance_latest(newest)]
-
-
-def _rest(rows: int) -> None:
-    """Give back the memory of a large piece of work; of small ones it is used again at once."""
-    if rows >= LARGE:
-        lake.give_back()
 
 
 def _same(readings: pa.Table) -> pa.Table:
@@ -147,7 +136,6 @@ def _replace(day: date, old: Sequence[str], parts: Sequence[Part], step: Step) -
         # Another run has merged and a sweep removed them; a file that is truly lost is said by whoever scans it.
         _log.warning("a file of %s went away before it could be merged", day)
         return 0
-    _rest(LARGE)
     return 0 if done is None else len(old)
 
 
