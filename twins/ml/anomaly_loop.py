@@ -168,13 +168,13 @@ def _nearest(state, oldest, block):  # type: ignore[no-untyped-def]
     split = min(count, KEPT - oldest % KEPT)
     means[:split] = state[HEAD + oldest % KEPT : HEAD + oldest % KEPT + split]
     means[split:] = state[HEAD : HEAD + count - split]
-    # All windows side by side, back by back: so the processor does several at once.
+    # So few steps that the compiler writes them out, and takes several windows at once.
     windows = count - APART - WINDOW + 1
-    distance = np.zeros(windows)
-    for back in range(WINDOW):
-        newest = means[count - 1 - back]
-        others = means[WINDOW - 1 - back : WINDOW - 1 - back + windows]
-        for other in range(windows):
-            step = newest - others[other]
-            distance[other] += step * step
+    distance = np.empty(windows)
+    for other in range(windows):
+        total = 0.0
+        for back in range(WINDOW):
+            step = means[count - 1 - back] - means[other + WINDOW - 1 - back]
+            total += step * step
+        distance[other] = total
     return np.sqrt(distance.min() / WINDOW)

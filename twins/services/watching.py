@@ -8,7 +8,7 @@ the future wait until their time has come, so that a clock that jumped ahead doe
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -19,7 +19,8 @@ from twins import events
 from twins.lake import from_microseconds, microseconds
 from twins.ml import Readings
 from twins.ml import anomaly as detector
-from twins.models import Finding, SensorState
+from twins.models import Finding
+from twins.selectors.arrays import integers
 from twins.selectors.binding import binding_cursor
 from twins.selectors.readings import scan_readings
 from twins.selectors.watching import (
@@ -45,6 +46,9 @@ _AT_ONCE = 500
 KEPT = timedelta(days=90)
 MOST_KEPT = 1_000_000
 _LOCK = 7_305_003
+
+_State = tuple[int, datetime, bytes]
+"""Of a sensor: until when it was looked at, and what is stored of its detector."""
 
 
 def watch_arrivals(*, now: datetime, limit: int = MOST_A_ROUND) -> int:
@@ -131,7 +135,7 @@ def _advance(waiting: Sequence[WatchedSensor], now: datetime) -> list[detector.F
     # To the microsecond: what is dated later than now is read when its time has come.
     table = scan_readings(sensors=[one.sensor for one in waiting], start=start, end=now + timedelta(microseconds=1))
     readings, end = Readings(table), microseconds(now)
-    states: list[SensorState] = []
+    states: list[_State] = []
     found: list[detector.Finding] = []
     for one in waiting:
         state = detector.load_state(one.state) if one.state is not None else detector.new_state()
@@ -139,13 +143,13 @@ def _advance(waiting: Sequence[WatchedSensor], now: datetime) -> list[detector.F
         found += detector.watch(one.watched, state, *readings.between(one.sensor, since, end))
         # Nothing good up to now counts as looked at too, or a sensor that sends only bad readings is read for ever.
         until = max(one.newest, one.until or one.newest)
-        states.append(SensorState(sensor_id=one.sensor, until=until, state=detector.dump_state(state)))
+        states.append((one.sensor, until, detector.dump_state(state)))
     _write(states)
     return found
 
 
 def _find_silence(quiet: Sequence[WatchedSensor], now: datetime) -> list[detector.Finding]:
-    states: list[SensorState] = []
+    states: list[_State] = []
     found: list[detector.Finding] = []
     for one in quiet:
         if one.state is None or one.until is None:
@@ -154,13 +158,13 @@ def _find_silence(quiet: Sequence[WatchedSensor], now: datetime) -> list[detecto
         finding = detector.find_silence(one.watched, state, now=microseconds(now))
         if finding is not None:
             found.append(finding)
-            states.append(SensorState(sensor_id=one.sensor, until=one.until, state=detector.dump_state(state)))
+            states.append((one.sensor, one.until, detector.dump_state(state)))
     _write(states)
     return found
 
 
-def _write(states: Sequence[SensorState]) -> None:
-    rows = sorted((state.sensor_id, state.until, state.state) for state in states)
+def _write(states: Sequence[_State]) -> None:
+    rows = sorted(states)
     with binding_cursor(binary=True) as cursor:
         for at in range(0, len(rows), _AT_ONCE):
             columns = zip(*rows[at : at + _AT_ONCE], strict=True)
@@ -190,20 +194,32 @@ def _store(found: Sequence[detector.Finding], assets: dict[int, int]) -> None:
         for one in began
     ]
     Finding.objects.bulk_create(rows, ignore_conflicts=True, batch_size=1000)
-    ended = sorted((one for one in found if not one.begins), key=lambda one: (one.sensor, one.kind, one.time))
-    with connection.cursor() as cursor:
-        for one in ended:
-            # The oldest that is open and began before: endings come in order of time.
-            at = from_microseconds(one.time)
-            cursor.execute(_END, [at, one.sensor, KINDS[one.kind].value, at])
+    _end([one for one in found if not one.begins])
     if found:
         events.publish("findings", {"assets": sorted({assets[one.sensor] for one in found})})
 
 
+def _end(ended: Sequence[detector.Finding]) -> None:
+    """End what is over: the first ending of each sensor and kind, in order of time, then the second, and so on."""
+    turns: defaultdict[int, list[tuple[int, str, datetime]]] = defaultdict(list)
+    seen: Counter[tuple[int, detector.Kind]] = Counter()
+    for one in sorted(ended, key=lambda one: (one.sensor, one.kind, one.time)):
+        turns[seen[one.sensor, one.kind]].append((one.sensor, KINDS[one.kind].value, from_microseconds(one.time)))
+        seen[one.sensor, one.kind] += 1
+    with binding_cursor(prepared=False) as cursor:
+        for _, rows in sorted(turns.items()):
+            sensors, kinds, times = zip(*rows, strict=True)
+            cursor.execute(_END, [integers(sensors), list(kinds), list(times)])
+
+
+# The oldest that is open and began before.
 _END = """
-UPDATE twins_finding SET ended_at = %s WHERE id = (
-    SELECT id FROM twins_finding WHERE sensor_id = %s AND kind = %s AND ended_at IS NULL AND started_at <= %s
-    ORDER BY started_at LIMIT 1)
+UPDATE twins_finding SET ended_at = ended.time FROM (
+    SELECT oldest.id, ending.time FROM unnest(%s::int[], %s::text[], %s::timestamptz[]) AS ending(sensor, kind, time)
+    CROSS JOIN LATERAL (
+        SELECT id FROM twins_finding WHERE sensor_id = ending.sensor AND kind = ending.kind AND ended_at IS NULL
+        AND started_at <= ending.time ORDER BY started_at LIMIT 1) oldest) ended
+WHERE twins_finding.id = ended.id
 """
 
 

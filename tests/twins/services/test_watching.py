@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from assets.models import Sensor
@@ -175,6 +175,34 @@ def test_what_was_overwritten_is_watched_as_if_it_had_never_been_there(sensor_ke
         assert ("flat_line", 700, 800) in found()
         kept = Finding.objects.get(sensor=one, kind="flat_line", started_at=START + 700 * MINUTE)
         assert wrong == "stuck until now" or kept.pk == before[kept.started_at]
+
+
+def test_many_endings_of_one_round_end_what_began_before_each(sensor_keys, send) -> None:
+    one, other = sensor_keys[:2]
+    twice, once = noisy(450), noisy(450)
+    twice[100:200], twice[250:350] = 50.0, 51.0
+    once[50:150], once[400:] = 50.0, 52.0
+    send(one, twice)
+    send(other, once)
+
+    assert watch_arrivals(now=NOW) == 2
+
+    rows = Finding.objects.filter(kind="flat_line").order_by("sensor", "started_at")
+    spans = [(row.sensor_id, row.started_at, row.ended_at) for row in rows]
+    expected = [(one, 100, 200), (one, 250, 350), (other, 50, 150), (other, 400, None)]
+    assert spans == [
+        (sensor, START + begun * MINUTE, None if end is None else START + end * MINUTE)
+        for sensor, begun, end in expected
+    ]
+
+
+@pytest.mark.parametrize("table", ["twins_sensorstate", "twins_patternstate"])
+def test_nobody_tries_to_make_a_state_smaller(db: None, table: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT attstorage FROM pg_attribute WHERE attrelid = %s::regclass AND attname = 'state'", [table]
+        )
+        assert cursor.fetchall() == [("e",)]
 
 
 def test_a_sensor_that_is_overwritten_all_the_time_is_taught_anew_once_an_hour(sensor_keys, send) -> None:
