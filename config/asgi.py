@@ -14,6 +14,7 @@ from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler  # noqa: 
 from django.urls import re_path  # noqa: E402
 
 from twins.http.guard import bounded_bodies  # noqa: E402
+from twins.lake import keep_memory  # noqa: E402
 from twins.routing import websocket_urlpatterns  # noqa: E402
 
 
@@ -34,3 +35,4 @@ application = ProtocolTypeRouter(
 # What is loaded by now stays for good; to walk it again and again would stop all requests for a tenth of a second.
 gc.collect()
 gc.freeze()
+keep_memory()

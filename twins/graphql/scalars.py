@@ -7,6 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import strawberry
 from graphql import GraphQLError
 from strawberry.scalars import JSON
@@ -15,12 +16,35 @@ from strawberry.types.scalar import ScalarDefinition
 _DURATION = re.compile(
     r"P(?=.)(?:(\d{1,6})W)?(?:(\d{1,6})D)?(?:T(?=.)(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,9}(?:\.\d{1,6})?)S)?)?"
 )
+_TIME = b'"0000-00-00T00:00:00.000000Z"'
 _SECONDS = (7 * 86400, 86400, 3600, 60, 1)
 
 
 def write_time(value: datetime) -> str:
     """RFC 3339 in UTC, always with six decimals."""
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # Not strftime, which writes the year 472 in three digits.
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def written_times(microseconds: np.ndarray) -> list[bytes]:
+    """The JSON of many times, in microseconds since 1970: digit by digit for all of them at once, which takes a third
+    of what numpy's own writer does."""
+    whole = microseconds // 1_000_000
+    day = whole // 86_400
+    # In 32 bits, where division is cheap.
+    second, fraction = ((a - b).astype(np.int32) for a, b in ((whole, day * 86_400), (microseconds, whole * 1_000_000)))
+    text = np.empty((len(microseconds), len(_TIME)), np.uint8)
+    text[:] = np.frombuffer(_TIME, np.uint8)
+    # Times of one sensor follow one another, so that few of them begin a day.
+    begins = np.flatnonzero(np.append(True, day[1:] != day[:-1])[: len(day)])
+    dates = np.datetime_as_string(day[begins].view("datetime64[D]")).astype("S10")
+    text[:, 1:11] = np.repeat(dates, np.diff(begins, append=len(day))).view(np.uint8).reshape(-1, 10)
+    parts = (second // 3600, second // 60 % 60, second % 60, fraction // 10_000, fraction // 100 % 100, fraction % 100)
+    for place, part in zip((12, 15, 18, 21, 23, 25), parts, strict=True):
+        text[:, place] += (ten := part // 10).astype(np.uint8)
+        text[:, place + 1] += (part - 10 * ten).astype(np.uint8)
+    written: list[bytes] = text.view(f"S{len(_TIME)}")[:, 0].tolist()
+    return written
 
 
 def parse_time(value: Any) -> datetime:

@@ -32,8 +32,8 @@ from twins.lake.layout import (
     sensors_path,
     temporary_path,
 )
-from twins.lake.memory import give_back, keep_large_apart
-from twins.lake.merge import merge, newest, overwriting, split_by_day, split_by_rows, split_by_sensor
+from twins.lake.memory import give_back, keep_large_apart, keep_memory
+from twins.lake.merge import merge, newest, overwriting, rows_by_sensor, split_by_day, split_by_rows
 from twins.lake.rollup import (
     CHART_SCHEMA,
     MINUTE,
@@ -114,6 +114,7 @@ __all__ = [
     "from_microseconds",
     "give_back",
     "keep_large_apart",
+    "keep_memory",
     "keys_of_readings",
     "landing_path",
     "limits_of",
@@ -136,6 +137,7 @@ __all__ = [
     "read_whole",
     "remove_files",
     "roll_up",
+    "rows_by_sensor",
     "select",
     "sensors_path",
     "sort_and_drop_repeats",
@@ -143,7 +145,6 @@ __all__ = [
     "split_by_content",
     "split_by_day",
     "split_by_rows",
-    "split_by_sensor",
     "stamp_batch",
     "temporary_path",
     "windows_of_minutes",

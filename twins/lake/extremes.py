@@ -15,13 +15,13 @@ import numpy as np
 import pyarrow as pa
 
 from twins.lake.kept import Kept
-from twins.lake.rollup import CHART_SCHEMA, MINUTE, first_where
+from twins.lake.rollup import CHART_SCHEMA, MINUTE, first_best
 from twins.lake.scan import read_files
 from twins.lake.schema import column
 from twins.lake.store import Location
 
-WIDTHS = (1, 2, 5, 10, 15, 30, 60, 120, 240, 480, 720, 1440)
-"""Minutes that a window may have."""
+WIDTHS = (1, 5, 10, 15, 30, 60, 120, 240, 480, 720, 1440)
+"""Minutes that a window may have. Two would leave as many as there are of a sensor that speaks once a minute."""
 
 _KEPT_BYTES = 48 << 20
 _ROUND = 500_000
@@ -50,6 +50,11 @@ class Extremes:
     def nbytes(self) -> int:
         return sum(values.nbytes for values in (*self.points, self.first, self.last))
 
+    def copied(self) -> Extremes:
+        """The same in memory of its own: what is kept must not hold all that it was made among."""
+        points = Points(*(values.copy() for values in self.points))
+        return Extremes(points, self.first.copy(), self.last.copy(), self.total)
+
 
 _kept: Kept[tuple[str, str, int, int], Extremes] = Kept(_KEPT_BYTES, lambda one: one.nbytes)
 
@@ -59,27 +64,35 @@ def extremes_of(minutes: pa.Table, *, width: int, runs: Sequence[int]) -> list[E
 
     Each run is sorted minutes of one sensor, and no two of them share a window.
     """
-    begin = column(minutes, "minute")
-    window, sensor = begin // (width * MINUTE), column(minutes, "sensor")
+    sensor, begin = column(minutes, "sensor"), column(minutes, "minute")
+    window = begin // (width * MINUTE) if width > 1 else begin
     starts = np.flatnonzero(np.append(True, (window[1:] != window[:-1]) | (sensor[1:] != sensor[:-1])))
-    low, high = _picked(minutes, "min", np.minimum, starts), _picked(minutes, "max", np.maximum, starts)
-    low_first = low.time <= high.time
-    both = [_in_turns(low_first, *pair) for pair in zip(low, high, strict=True)]
-    # A window with one reading has one candidate.
-    apart = np.ones(2 * len(starts), bool)
-    apart[1::2] = low.time != high.time
-    spans = [begin + column(minutes, name) for name in ("first_at", "last_at")]
+    points, drawn = _drawn(minutes, begin, starts)
+    first, last = (begin + column(minutes, name) for name in ("first_at", "last_at"))
     lengths = np.asarray(runs, np.int64)
     ends = np.cumsum(lengths)
     totals = np.add.reduceat(column(minutes, "count").astype(np.int64), ends - lengths).tolist()
-    drawn = np.concatenate([[0], np.cumsum(apart)])[2 * np.searchsorted(starts, ends)]
-    # Copies, because a piece that is kept must not hold all of them.
-    time, value, quality, first, last = (
-        [part.copy() for part in np.split(values, cuts[:-1])]
-        for values, cuts in [*((values[apart], drawn) for values in both), *((values, ends) for values in spans)]
-    )
-    points = map(Points, time, value, quality)
-    return [Extremes(*parts) for parts in zip(points, first, last, totals, strict=True)]
+    bounds = itertools.pairwise([0, *ends.tolist()])
+    cuts = itertools.pairwise(drawn[np.searchsorted(starts, np.append(0, ends))].tolist())
+    return [
+        Extremes(Points(*(values[low:high] for values in points)), first[begin:end], last[begin:end], total)
+        for (low, high), (begin, end), total in zip(cuts, bounds, totals, strict=True)
+    ]
+
+
+def _drawn(minutes: pa.Table, begin: np.ndarray, starts: np.ndarray) -> tuple[Points, np.ndarray]:
+    """What is drawn of windows that start at these rows, and how much of it lies before each of them and their end."""
+    low = _picked(minutes, "min", begin, starts, np.minimum)
+    high = _picked(minutes, "max", begin, starts, np.maximum)
+    apart = low.time != high.time
+    if not apart.any():
+        # Windows with one reading have one candidate.
+        return low, np.arange(len(starts) + 1)
+    low_first = low.time < high.time
+    held = np.ones(2 * len(starts), bool)
+    held[1::2] = apart
+    points = Points(*(_in_turns(low_first, *pair)[held] for pair in zip(low, high, strict=True)))
+    return points, np.append(0, np.cumsum(1 + apart))
 
 
 class Held(NamedTuple):
@@ -103,7 +116,7 @@ def extremes_in(root: Location, held: Iterable[Held], *, width: int) -> Iterator
             for path, ones in by_path
         ]
         made = extremes_of(pa.concat_tables(tables), width=width, runs=[one.minutes for one in some])
-        _kept.put({keys[one]: extremes for one, extremes in zip(some, made, strict=True)})
+        _kept.put({keys[one]: extremes.copied() for one, extremes in zip(some, made, strict=True)})
         yield from zip(some, made, strict=True)
 
 
@@ -120,13 +133,13 @@ def _rounds(held: Iterable[Held]) -> Iterator[list[Held]]:
         yield some
 
 
-def _picked(minutes: pa.Table, name: str, best: np.ufunc, starts: np.ndarray) -> Points:
-    """The lowest or the highest of each window, the first of equal ones."""
-    values = column(minutes, name)
-    lengths = np.diff(starts, append=len(values))
-    at = first_where(values == np.repeat(best.reduceat(values, starts), lengths), starts)
-    time = column(minutes, "minute")[at] + column(minutes, f"{name}_at")[at]
-    return Points(time, values[at], column(minutes, f"{name}_quality")[at])
+def _picked(minutes: pa.Table, name: str, begin: np.ndarray, starts: np.ndarray, best: np.ufunc) -> Points:
+    """The lowest or the highest of each window."""
+    value, after, quality = (column(minutes, each) for each in (name, f"{name}_at", f"{name}_quality"))
+    if len(starts) == len(value):
+        return Points(begin + after, value, quality)
+    at = first_best(value, starts, best)
+    return Points(begin[at] + after[at], value[at], quality[at])
 
 
 def _in_turns(low_first: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:

@@ -125,12 +125,11 @@ def split_by_day(readings: pa.Table) -> Iterator[tuple[date, pa.Table]]:
         yield from_microseconds((first + int(offset[start])) * DAY).date(), readings.slice(start, end - start)
 
 
-def split_by_sensor(rows: pa.Table) -> Iterator[tuple[int, pa.Table]]:
-    """The rows of each sensor of a sorted table."""
+def rows_by_sensor(rows: pa.Table) -> dict[int, int]:
+    """How many rows each sensor has in a sorted table, in its order."""
     sensor = column(rows, "sensor")
-    bounds = np.flatnonzero(np.append(sensor[1:] != sensor[:-1], True)) + 1 if len(sensor) else np.empty(0, np.int64)
-    for start, end in itertools.pairwise([0, *bounds.tolist()]):
-        yield int(sensor[start]), rows.slice(start, end - start)
+    ends = np.flatnonzero(np.append(sensor[1:] != sensor[:-1], True)) if len(sensor) else np.empty(0, np.int64)
+    return dict(zip(sensor[ends].tolist(), np.diff(ends, prepend=-1).tolist(), strict=True))
 
 
 def split_by_rows(readings: pa.Table, rows: int) -> Iterator[pa.Table]:

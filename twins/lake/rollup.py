@@ -69,14 +69,13 @@ def roll_up(readings: pa.Table) -> pa.Table:
     sensor, time, value, quality = (column(readings, name) for name in ("sensor", "time", "value", "quality"))
     minute = time // MINUTE
     starts = np.flatnonzero(np.append(True, (sensor[1:] != sensor[:-1]) | (minute[1:] != minute[:-1])))
+    if len(starts) == len(sensor):
+        return _own_minutes(sensor, time, value, quality, begin=minute * MINUTE)
     ends = np.append(starts[1:], len(sensor))
     counts = ends - starts
-    if len(starts) == len(sensor):  # a reading is all of its minute
-        low, high, at_low, at_high = value, value, starts, starts
-    else:
-        low, high = np.minimum.reduceat(value, starts), np.maximum.reduceat(value, starts)
-        at_low = first_where(value == np.repeat(low, counts), starts)
-        at_high = first_where(value == np.repeat(high, counts), starts)
+    low, high = np.minimum.reduceat(value, starts), np.maximum.reduceat(value, starts)
+    at_low = first_where(value == np.repeat(low, counts), starts)
+    at_high = first_where(value == np.repeat(high, counts), starts)
     begin = minute[starts] * MINUTE
     # Seen as unsigned, a status code is the larger the worse it is.
     worst = np.maximum.reduceat(quality.view(np.uint32), starts).view(np.int32)
@@ -88,6 +87,20 @@ def roll_up(readings: pa.Table) -> pa.Table:
         ],
         MINUTE_SCHEMA,
     )  # fmt: skip
+
+
+def _own_minutes(
+    sensor: np.ndarray, time: np.ndarray, value: np.ndarray, quality: np.ndarray, *, begin: np.ndarray
+) -> pa.Table:
+    """The minutes of readings each of which is all of its minute."""
+    at, once = (time - begin).astype(np.int32), np.ones(len(sensor), np.int32)
+    return from_columns([sensor, begin, once, *[value] * 5, *[at] * 4, *[quality] * 3], MINUTE_SCHEMA)
+
+
+def first_best(values: np.ndarray, starts: np.ndarray, best: np.ufunc) -> np.ndarray:
+    """The row of the best value, `np.minimum` or `np.maximum`, of each stretch: the first of equal ones."""
+    lengths = np.diff(starts, append=len(values))
+    return first_where(values == np.repeat(best.reduceat(values, starts), lengths), starts)
 
 
 def first_where(mask: np.ndarray, starts: np.ndarray) -> np.ndarray:

@@ -107,6 +107,8 @@ def _whole(view: View, first: datetime | None, beyond: datetime | None, columns:
     loose = _loose(view, first, beyond)
     # By path is by day, which leaves nothing to sort for a sensor that no other file disputes.
     paths = sorted([*view.archive, *(file.minutes for file in view.files if file.minutes)])
+    if not paths:
+        return lake.roll_up(loose).select(columns.names)
     rolled = _rolled(paths, view, first, beyond, columns)
     table = pa.concat_tables([rolled, lake.roll_up(loose).select(columns.names)]) if loose.num_rows else rolled
     keys = lake.minute_keys(table)

@@ -8,6 +8,7 @@ what has been compacted.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from tsdownsample import MinMaxLTTBDownsampler
+from tsdownsample import LTTBDownsampler
 
 from twins import lake
 from twins.conf import settings
@@ -31,9 +32,11 @@ MISSED = 2.5
 _WINDOWS = 2
 """Windows for each point that a chart is thinned from, at least, as far as there are minutes."""
 
-_DOWNSAMPLER = MinMaxLTTBDownsampler()
-# Columns of the lake are of two types; to look them up among all that there are took as long as the work.
-_DOWNSAMPLER.x_dtype_regex_list = _DOWNSAMPLER.y_dtype_regex_list = None
+# Columns of the lake are of two types; to find the function for them, each time anew, takes longer than it does.
+_largest_triangles = LTTBDownsampler().mod_single_core.downsample_i64_f64
+
+_TRIANGLES = 6
+"""Points from which on there are triangles to choose by; of fewer only the lowest and the highest are drawn."""
 
 Point = tuple[datetime, float, int]
 """Time in UTC, value, quality."""
@@ -52,35 +55,36 @@ class Series(NamedTuple):
 
 
 class Past(NamedTuple):
-    """The same in columns, for whoever writes many of them and needs no object for each point."""
+    """Points by time, in columns, and how many readings there were: for whoever writes many pasts and needs no object
+    for each point."""
 
     points: lake.Points
     total: int
-    gaps: list[tuple[datetime, datetime]]
 
     @classmethod
     def empty(cls) -> Past:
-        return cls(lake.Points(np.empty(0, np.int64), np.empty(0), np.empty(0, np.int32)), 0, [])
+        return cls(lake.Points(np.empty(0, np.int64), np.empty(0), np.empty(0, np.int32)), 0)
 
-    def series(self) -> Series:
+    def rows(self) -> list[Point]:
         time, value, quality = self.points
-        return Series(list(zip(_instants(time), value.tolist(), quality.tolist(), strict=True)), self.total, self.gaps)
+        return list(zip(_instants(time), value.tolist(), quality.tolist(), strict=True))
 
 
 def series_of(
     sensors: Sequence[int], *, start: datetime | None, end: datetime | None, points: int
 ) -> dict[int, Series]:
     """At most `points` readings (at least 2) of each sensor in [start, end), those a chart needs, and its gaps."""
-    return {sensor: past.series() for sensor, past in pasts_of(sensors, start=start, end=end, points=points).items()}
+    found = _found(sensors, start, end, points)
+    intervals = _intervals(sorted(found))
+    return {
+        sensor: Series(one.past(points).rows(), one.total, one.gaps(points, intervals.get(sensor)))
+        for sensor, one in found.items()
+    }
 
 
 def pasts_of(sensors: Sequence[int], *, start: datetime | None, end: datetime | None, points: int) -> dict[int, Past]:
-    """As `series_of`, in columns."""
-    wanted = sorted(set(sensors))
-    if not wanted or (start is not None and end is not None and start >= end):
-        return {}
-    intervals = _intervals(wanted)
-    return retry(lambda: _series(wanted, start, end, points, intervals))
+    """As `series_of`, in columns and without gaps."""
+    return {sensor: one.past(points) for sensor, one in _found(sensors, start, end, points).items()}
 
 
 def _intervals(sensors: list[int]) -> dict[int, float]:
@@ -92,15 +96,22 @@ def _intervals(sensors: list[int]) -> dict[int, float]:
         return dict(cursor.fetchall())
 
 
-def _series(
-    sensors: list[int], start: datetime | None, end: datetime | None, points: int, intervals: dict[int, float]
-) -> dict[int, Past]:
+def _found(sensors: Sequence[int], start: datetime | None, end: datetime | None, points: int) -> dict[int, _Candidates]:
+    wanted = sorted(set(sensors))
+    if not wanted or (start is not None and end is not None and start >= end):
+        return {}
+    return retry(lambda: _candidates(wanted, start, end, points))
+
+
+def _candidates(
+    sensors: list[int], start: datetime | None, end: datetime | None, points: int
+) -> dict[int, _Candidates]:
     view = look(sensors, floor_minute(start), end, rolled=True)
-    long = _long(view, start, end, points)
-    few = [sensor for sensor in sensors if sensor not in long]
-    readings = view.readings(start, end, few) if few else lake.READING_SCHEMA.empty_table()
-    parts = {sensor: _Candidates.of_readings(rows) for sensor, rows in lake.split_by_sensor(readings)} | long
-    return {sensor: parts[sensor].thinned(points, intervals.get(sensor)) for sensor in sorted(parts)}
+    found = _long(view, start, end, points)
+    few = [sensor for sensor in sensors if sensor not in found]
+    if few:
+        found |= _Candidates.of_readings(view.readings(start, end, few))
+    return dict(sorted(found.items()))
 
 
 def _long(view: View, start: datetime | None, end: datetime | None, points: int) -> dict[int, _Candidates]:
@@ -108,31 +119,36 @@ def _long(view: View, start: datetime | None, end: datetime | None, points: int)
     if start is not None and end is not None and (end - start) < timedelta(minutes=points // 2 - 1):
         return {}
     days = days_apart(view, start, end)
-    loose = dict(lake.split_by_sensor(_rest(days.rest, start, end)))
-    widths = {}
-    minutes_of = Counter({sensor: rows.num_rows for sensor, rows in loose.items()})
+    rest = _rest(days.rest, start, end)
+    loose = lake.rows_by_sensor(rest)
+    minutes_of = Counter(loose)
     for one in days.rolled:
         minutes_of[one.sensor] += one.minutes
-    for sensor, minutes in minutes_of.items():
-        if 2 * minutes > points:
-            widths[sensor] = max((width for width in lake.WIDTHS if minutes >= _WINDOWS * points * width), default=1)
+    widths = {sensor: _width(minutes, points) for sensor, minutes in minutes_of.items() if 2 * minutes > points}
     parts = _extremes(days, widths)
     for width in set(widths.values()):
-        some = [sensor for sensor in loose if widths.get(sensor) == width]
-        runs = [loose[sensor].num_rows for sensor in some]
-        made = (
-            lake.extremes_of(pa.concat_tables(loose[sensor] for sensor in some), width=width, runs=runs) if some else ()
-        )
-        for sensor, extremes in zip(some, made, strict=True):
-            parts[sensor].append(extremes)
+        runs = {sensor: rows for sensor, rows in loose.items() if widths.get(sensor) == width}
+        if runs:
+            minutes = rest if len(runs) == len(loose) else _of_sensors(rest, list(runs))
+            made = lake.extremes_of(minutes, width=width, runs=list(runs.values()))
+            for sensor, extremes in zip(runs, made, strict=True):
+                parts[sensor].append(extremes)
     whole = {sensor: _Candidates.of_extremes(some) for sensor, some in parts.items()}
     return {sensor: candidates for sensor, candidates in whole.items() if candidates.total > points}
+
+
+def _width(minutes: int, points: int) -> int:
+    return max((width for width in lake.WIDTHS if minutes >= _WINDOWS * points * width), default=1)
 
 
 def _rest(view: View, start: datetime | None, end: datetime | None) -> pa.Table:
     if view.files or view.archive or view.hot:
         return minutes_in(view, start, end, lake.CHART_SCHEMA)
     return lake.CHART_SCHEMA.empty_table()
+
+
+def _of_sensors(rows: pa.Table, sensors: list[int]) -> pa.Table:
+    return rows.filter(pa.array(np.isin(column(rows, "sensor"), sensors)))
 
 
 def _extremes(days: Days, widths: dict[int, int]) -> dict[int, list[lake.Extremes]]:
@@ -153,26 +169,33 @@ class _Candidates(NamedTuple):
     runs: list[tuple[np.ndarray, np.ndarray]]
 
     @classmethod
-    def of_readings(cls, rows: pa.Table) -> _Candidates:
-        points = lake.Points(*(column(rows, name) for name in lake.Points._fields))
-        return cls(points, len(points.time), [(points.time, points.time)])
+    def of_readings(cls, readings: pa.Table) -> dict[int, _Candidates]:
+        """Of each sensor of merged readings."""
+        runs = lake.rows_by_sensor(readings)
+        points = lake.Points(*(column(readings, name) for name in lake.Points._fields))
+        bounds = itertools.pairwise(itertools.accumulate(runs.values(), initial=0))
+        return {
+            sensor: cls(
+                lake.Points(*(values[begin:end] for values in points)), end - begin, [(points.time[begin:end],) * 2]
+            )
+            for sensor, (begin, end) in zip(runs, bounds, strict=True)
+        }
 
     @classmethod
     def of_extremes(cls, parts: list[lake.Extremes]) -> _Candidates:
         points = parts[0].points
         if len(parts) > 1:
             points = lake.Points(*map(np.concatenate, zip(*(one.points for one in parts), strict=True)))
-        if (points.time[1:] < points.time[:-1]).any():
-            # Days that had to be put together lie between others.
-            order = np.argsort(points.time, kind="stable")
-            points = lake.Points(*(values[order] for values in points))
+            if (points.time[1:] < points.time[:-1]).any():
+                # Days that had to be put together lie between others.
+                order = np.argsort(points.time, kind="stable")
+                points = lake.Points(*(values[order] for values in points))
         return cls(points, sum(one.total for one in parts), [(one.first, one.last) for one in parts])
 
-    def thinned(self, points: int, interval: float | None) -> Past:
-        kept = _thin(self.points, points)
-        return Past(lake.Points(*(values[kept] for values in self.points)), self.total, self._gaps(points, interval))
+    def past(self, points: int) -> Past:
+        return Past(_thin(self.points, points), self.total)
 
-    def _gaps(self, points: int, interval: float | None) -> list[tuple[datetime, datetime]]:
+    def gaps(self, points: int, interval: float | None) -> list[tuple[datetime, datetime]]:
         if interval is None:
             return []
         first, last = (np.sort(np.concatenate(side)) for side in zip(*self.runs, strict=True))
@@ -186,15 +209,15 @@ def _instants(times: np.ndarray) -> list[datetime]:
     return [lake.EPOCH + since for since in times.astype("timedelta64[us]").tolist()]
 
 
-def _thin(candidates: lake.Points, points: int) -> np.ndarray:
-    """Indices, in order, of at most `points` candidates chosen by MinMaxLTTB, the lowest and the highest among them."""
-    time, value = candidates.time, candidates.value
+def _thin(candidates: lake.Points, points: int) -> lake.Points:
+    """At most `points` of them: the lowest, the highest, and what makes the largest triangles."""
+    time, value, _ = candidates
     if len(value) <= points:
-        return np.arange(len(value))
-    if points < 6:
-        return np.unique([np.argmin(value), np.argmax(value)])
+        return candidates
     kept = np.zeros(len(value), bool)
-    kept[_DOWNSAMPLER.downsample(time, value, n_out=points - 2).astype(np.int64)] = True
+    if points >= _TRIANGLES:
+        kept[_largest_triangles(time, value, points - 2).view(np.int64)] = True
     # A triangle can be large without its corner being the peak.
-    kept[[np.argmin(value), np.argmax(value)]] = True
-    return np.flatnonzero(kept)
+    kept[value.argmin()] = kept[value.argmax()] = True
+    rows = kept.nonzero()[0]
+    return lake.Points(*(values[rows] for values in candidates))

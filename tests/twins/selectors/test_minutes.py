@@ -208,6 +208,31 @@ def test_a_chart_of_days_is_the_same_through_every_change_of_the_lake(sensor_key
     assert charts() == after
 
 
+def test_what_is_said_once_a_minute_is_the_same_alone_and_beside_what_is_said_each_second(sensor_keys, accept) -> None:
+    dice = random.Random(9)
+    slow, fast = sensor_keys[:2]
+    truth = {T0 + timedelta(minutes=n, microseconds=dice.randrange(60_000_000)): dice.gauss(0, 1) for n in range(1500)}
+    accept([(slow, time, value) for time, value in truth.items()])
+    asked = {"start": T0, "end": T0 + timedelta(days=2)}
+
+    def told() -> tuple[Any, ...]:
+        minutes = [row for row in minutes_of(sensors=[slow, fast], **asked).to_pylist() if row["sensor"] == slow]
+        return minutes, series_of([slow, fast], **asked, points=200)[slow]
+
+    alone = told()
+    accept([(fast, T0 + n * S, dice.random()) for n in range(0, 90_000, 7)])
+    assert told() == alone
+    minutes, series = alone
+    named = ("min", "max", "sum", "first", "last")
+    assert [[row[name] for name in named] for row in minutes] == [[value] * 5 for value in truth.values()]
+    for name in ("min_at", "max_at", "first_at", "last_at"):
+        assert [row["minute"] + timedelta(microseconds=row[name]) for row in minutes] == list(truth)
+    assert {row["count"] for row in minutes} == {1}
+    assert all(truth[time] == value for time, value, _ in series.points)
+    assert {min(truth.values()), max(truth.values())} <= {value for _, value, _ in series.points}
+    assert (series.total, 190 < len(series.points) <= 200) == (1500, True)
+
+
 def test_gaps_are_told_where_more_than_two_readings_are_missing(sensor_keys, accept) -> None:
     Sensor.objects.filter(pk=sensor_keys[0]).update(expected_interval=10)
     seconds = [*range(0, 300, 10), 302, *range(331, 400, 10), 421, *range(1000, 9000, 10)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
@@ -118,11 +118,11 @@ class Later:
     """An object that no statement tells: it leaves a mark with the id of the row, and afterwards all are told at once.
 
     `tell` takes the ids of all rows, the arguments as the resolver does and what time it is, and gives something for
-    each; `write` makes JSON of it. Raises what the resolver raises.
+    each; `write` makes JSON of what it gave, of each one text. Raises what the resolver raises.
     """
 
     tell: Callable[[list[int], Mapping[str, Any], datetime], Mapping[int, Any]]
-    write: Callable[[Any, Chosen], str]
+    write: Callable[[Sequence[Any], Chosen], list[bytes]]
 
 
 class Choice(Protocol):

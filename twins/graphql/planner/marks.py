@@ -33,18 +33,25 @@ def mark_sql(number: int, row: str) -> str:
     return f"chr({ord(_AROUND)}) || '{number}:' || {row}.id || chr({ord(_AROUND)})"
 
 
-def told(text: str, marks: Sequence[Mark], variables: VariableValues, now: datetime) -> str:
+def told(text: str, marks: Sequence[Mark], variables: VariableValues, now: datetime) -> bytes:
     """The text with what its marks stand for; raises GraphQLError, TwinsError."""
-    pieces = text.split(_AROUND)
-    left = [tuple(map(int, piece.split(":"))) for piece in pieces[1::2]]
+    pieces = text.encode().split(_AROUND.encode())
+    left = [tuple(map(int, piece.split(b":"))) for piece in pieces[1::2]]
     binding = Binding(variables, visible=Q(), hot=False)
-    wanted: dict[Any, set[int]] = {}
-    keys = [(mark.mapping.tell, _key(mark.selected.keywords(binding))) for mark in marks]
+    rows: dict[int, list[int]] = {}
     for number, row in left:
-        wanted.setdefault(keys[number], set()).add(row)
-    found = {key: key[0](sorted(rows), dict(key[1]), now) for key, rows in wanted.items()}
-    pieces[1::2] = [marks[n].mapping.write(found[keys[n]][row], marks[n].chosen) for n, row in left]
-    return "".join(pieces)
+        rows.setdefault(number, []).append(row)
+    keys = {number: (marks[number].mapping.tell, _key(marks[number].selected.keywords(binding))) for number in rows}
+    wanted: dict[Any, set[int]] = {}
+    for number, key in keys.items():
+        wanted.setdefault(key, set()).update(rows[number])
+    found = {key: key[0](sorted(some), dict(key[1]), now) for key, some in wanted.items()}
+    written = {
+        number: iter(marks[number].mapping.write([found[key][row] for row in rows[number]], marks[number].chosen))
+        for number, key in keys.items()
+    }
+    pieces[1::2] = [next(written[number]) for number, _ in left]
+    return b"".join(pieces)
 
 
 def _key(arguments: dict[str, Any]) -> tuple[tuple[str, Any], ...]:

@@ -64,7 +64,9 @@ class Plan:
         self._reads_latest = reads_latest
         self.bytes = _size(self._pieces)
 
-    def run(self, variables: VariableValues, visible: Q, proof: Compiled | None = None, *, now: datetime) -> str | None:
+    def run(
+        self, variables: VariableValues, visible: Q, proof: Compiled | None = None, *, now: datetime
+    ) -> str | bytes | None:
         """The JSON of the answer, None where nothing was found.
 
         `proof` is the condition under which what is remembered of who asks is true; the statement asks it as well.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Self
 from uuid import UUID
@@ -16,7 +17,7 @@ from assets.models import Sensor as SensorRow
 from twins.graphql.context import Info
 from twins.graphql.ids import Kind, Order, global_id
 from twins.graphql.planner import Chosen, Column, GlobalId, Later, Latest, Pages, sql
-from twins.graphql.scalars import finite
+from twins.graphql.scalars import finite, written_times
 from twins.graphql.types.choosing import sensor_choice
 from twins.graphql.types.connection import Listing
 from twins.graphql.types.register import Node, own_id, references
@@ -59,36 +60,47 @@ def _tell(sensors: list[int], given: Mapping[str, Any], now: datetime) -> Mappin
     return dict.fromkeys(sensors, Past.empty()) | pasts_of(sensors, start=start, end=end, points=given["points"])
 
 
-def _write(past: Past, chosen: Chosen) -> str:
-    """Column by column: an object for each of thousands of points would take seconds."""
-    return _object(chosen, lambda name, inside: _readings(past.points, inside) if inside else _counts(past)[name])
+def _write(pasts: Sequence[Past], chosen: Chosen) -> list[bytes]:
+    lengths = [len(past.points.time) for past in pasts]
+    points = ReadingColumns(*map(np.concatenate, zip(*(past.points for past in pasts), strict=True)))
+
+    def value(name: str, inside: Chosen | None) -> list[bytes]:
+        if inside is not None:
+            return [b"[%b]" % rows for rows in _texts(inside, lambda each, _: _column(points, each), lengths)]
+        if name == "count":
+            return [b"%d" % past.total for past in pasts]
+        return [b"true" if past.total > length else b"false" for past, length in zip(pasts, lengths, strict=True)]
+
+    return _texts(chosen, value, [1] * len(pasts))
 
 
-def _counts(past: Past) -> dict[str, str]:
-    return {"count": str(past.total), "thinned": "true" if past.total > len(past.points.time) else "false"}
+def _texts(chosen: Chosen, value: Callable[[str, Chosen | None], list[bytes]], lengths: Sequence[int]) -> list[bytes]:
+    """Objects of one kind, in each text so many; `value` tells a member of all of them.
+
+    Column by column, and what stands around the values once: an object for each of thousands of points takes seconds.
+    """
+    row, columns = [b"{"], []
+    for number, (key, name, inside) in enumerate(chosen.members):
+        row[-1] += f'{"," if number else ""}"{key}":'.encode()
+        if name == "__typename":
+            row[-1] += f'"{chosen.type}"'.encode()
+        else:
+            columns.append(value(name, inside))
+            row += [b"", b""]
+    row[-1] += b"},"
+    pieces = row * sum(lengths)
+    for number, column in enumerate(columns):
+        pieces[2 * number + 1 :: len(row)] = column
+    bounds = itertools.pairwise(itertools.accumulate((len(row) * length for length in lengths), initial=0))
+    return [b"".join(pieces[begin:end])[:-1] for begin, end in bounds]
 
 
-def _readings(points: ReadingColumns, chosen: Chosen) -> str:
-    columns = [_column(points, name) for _, name, _ in chosen.members if name != "__typename"]
-    row = _object(chosen, lambda name, _: "%s")
-    rows = [row % values for values in zip(*columns, strict=True)] if columns else [row] * len(points.time)
-    return f"[{','.join(rows)}]"
-
-
-def _column(points: ReadingColumns, name: str) -> list[str]:
+def _column(points: ReadingColumns, name: str) -> list[bytes]:
     if name == "time":
-        return [f'"{time}Z"' for time in np.datetime_as_string(points.time.view("datetime64[us]")).tolist()]
+        return written_times(points.time)
     # NaN and infinity are written as null.
-    text = orjson.dumps(np.ascontiguousarray(getattr(points, name)), option=orjson.OPT_SERIALIZE_NUMPY).decode()
-    return text[1:-1].split(",") if len(points.time) else []
-
-
-def _object(chosen: Chosen, value: Callable[[str, Any], str]) -> str:
-    members = (
-        f'"{key}":' + (f'"{chosen.type}"' if name == "__typename" else value(name, inside))
-        for key, name, inside in chosen.members
-    )
-    return f"{{{','.join(members)}}}"
+    text = orjson.dumps(np.ascontiguousarray(getattr(points, name)), option=orjson.OPT_SERIALIZE_NUMPY)
+    return text[1:-1].split(b",") if len(points.time) else []
 
 
 @strawberry.type(description="What the readings of one stretch of time come to.")
@@ -179,9 +191,8 @@ class Sensor(Node):
         start, end = window_of("series", from_, to, last, info.context.now)
         check_points(points, 2)
         past: Past = await info.context.loaders.series.load((self.pk, (start, end, points)))
-        rows, count, _ = past.series()
-        readings = [Reading(time=time, value=finite(value), quality=quality) for time, value, quality in rows]
-        return Series(readings=readings, count=count, thinned=count > len(readings))
+        readings = [Reading(time=time, value=finite(value), quality=quality) for time, value, quality in past.rows()]
+        return Series(readings=readings, count=past.total, thinned=past.total > len(readings))
 
     @strawberry.field(description="Means, extremes and counts of a window by stretches: from and to, or last.")
     async def aggregate(
