@@ -124,7 +124,7 @@ class FailureCode(Declared):
         constraints = [one_owner("failure_code"), *unique_in_owner("failure_code", "kind", "code")]
 
     def __str__(self) -> str:
-        return f"{self.code} {self.name}" if self.name else self.code
+        return f"{self.code}: {self.name}" if self.name else self.code
 
     @property
     def name_of_one(self) -> tuple[str, ...]:
