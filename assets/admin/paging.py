@@ -5,7 +5,7 @@ Else the database would join and carry along what each of 400,000 rows refers to
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.core.paginator import Page, Paginator
@@ -15,10 +15,7 @@ from django.http import HttpRequest
 from django.utils.functional import cached_property
 
 from assets.permissions import Action
-from assets.selectors import keys_matching
-
-_SORTED: Final = 30_000
-"""So many rows of a part of a table are sorted (some 20 ms) rather than looked for in their order."""
+from assets.selectors import FEW, keys_matching
 
 
 class FarPaginator(Paginator):
@@ -29,21 +26,18 @@ class FarPaginator(Paginator):
         first = (number - 1) * self.per_page
         end = min(first + self.per_page, self.count)
         rows: Any = self.object_list
-        ordered, told = rows, ["pk"]
-        if rows.query.where and self.count <= _SORTED:
-            # What is counted along is found as a whole and then sorted. Else the database would read in the order of
-            # the list, and half of the table until it meets the first row that fulfils the conditions.
-            ordered, told = rows.annotate(of_all=Window(Count("*"))), ["pk", "of_all"]
+        keys = rows.values_list("pk", flat=True)
         if first > self.count // 2:
-            ordered, first, end = ordered.reverse(), self.count - end, self.count - first
-        keys = [key for key, *_ in ordered.values_list(*told)[first:end]]
-        return Page(_only(rows, keys), number, self)
+            keys, first, end = keys.reverse(), self.count - end, self.count - first
+        return Page(_only(rows, list(keys[first:end])), number, self)
 
 
 class PartPaginator(FarPaginator):
     """Pages of what is seen of a table by whoever does not see all: the page that is opened comes with the count.
 
-    One condition says what is seen, and it may cost as much as all the rest of a page.
+    Together they are asked for in one statement, because the condition of what is seen may cost as much as all the rest
+    of a page; and because what is counted along is found as a whole before it is sorted. Else the database would read
+    in the order of the list, and half of the table until it meets the first row that is seen.
     """
 
     def __init__(self, *given: Any, opened: int, **options: Any) -> None:
@@ -89,9 +83,7 @@ class LongList:
         css: ClassVar = {"all": ["assets/register.css"]}
 
     def get_paginator(self, request: HttpRequest, queryset: Any, per_page: int, *given: Any, **options: Any) -> Any:
-        from assets.admin.saving import rights  # which mixes this in
-
-        if rights(request).reach(Action.VIEW).everything:
+        if _sees_all(request) or not queryset.query.where:
             return FarPaginator(queryset, per_page, *given, **options)
         asked = request.GET.get("p") or request.GET.get("page") or ""
         opened = max(1, int(asked)) if asked.isdecimal() and len(asked) < 10 else 1
@@ -104,4 +96,11 @@ class LongList:
         if not fields or not search_term.strip():
             return queryset, False
         # Searched once, though the list counts what was found and then reads a page of it.
-        return _only(queryset, keys_matching(queryset, fields, search_term)), False
+        few = 0 if _sees_all(request) else FEW
+        return _only(queryset, keys_matching(queryset, fields, search_term, few=few)), False
+
+
+def _sees_all(request: HttpRequest) -> bool:
+    from assets.admin.saving import rights  # which mixes these in
+
+    return rights(request).reach(Action.VIEW).everything

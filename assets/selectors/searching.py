@@ -40,13 +40,13 @@ def matching(rows: QuerySet[Any], fields: Sequence[str], text: str) -> QuerySet[
     return rows.filter(pk__in=reduce(lambda one, other: one.union(other), found))
 
 
-def keys_matching(rows: QuerySet[Any], fields: Sequence[str], text: str, *, few: int = FEW) -> list[Any]:
-    """The ids of the rows that `matching` finds, in up to three statements, in no order.
+def keys_matching(rows: QuerySet[Any], fields: Sequence[str], text: str, *, few: int = 0) -> list[Any]:
+    """The ids of the rows that `matching` finds, in no order, in one statement; with `few` in up to three.
 
-    Of a part of a table first those with a rare word are looked at; when no word is rare, the part, if it has at most
-    `few` rows. All other searches are left to the indexes.
+    `few`: the rows are a part of a table, lying anywhere in it. First those with a rare word are looked at; when no
+    word is rare, the part, if it has at most so many rows. All other searches are left to the indexes.
     """
-    if rows.query.where and all(_single(rows.model, field.partition("__")[0]) for field in fields):
+    if few and all(_single(rows.model, field.partition("__")[0]) for field in fields):
         rare = _rare(rows.model, fields, text)
         if rare is not None:
             return _looked_through(rows.filter(pk__in=rare), fields, text)

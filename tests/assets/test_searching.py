@@ -9,7 +9,7 @@ import pytest
 
 from assets.models import Asset, MaintenanceEvent, Sensor
 from assets.permissions import EVERYWHERE, Reach
-from assets.selectors import keys_matching, matching, searching
+from assets.selectors import FEW, keys_matching, matching, searching
 from assets.services import create_sensors, record_events
 
 MOST = 5
@@ -71,7 +71,7 @@ def test_each_way_of_searching_finds_what_python_finds(
     for text in TEXTS:
         expected = found_by_hand(seen, SENSOR_FIELDS, text)
         assert set(matching(rows, SENSOR_FIELDS, text).values_list("pk", flat=True)) == expected, text
-        for few in (0, len(seen), 10_000):
+        for few in (0, 1, len(seen), FEW):
             assert sorted(keys_matching(rows, SENSOR_FIELDS, text, few=few)) == sorted(expected), (text, few)
 
 
@@ -81,7 +81,7 @@ def test_what_is_seen_and_narrowed_and_sorted_is_searched_alike(plant: dict[str,
     for text in TEXTS:
         assert set(keys_matching(everything, SENSOR_FIELDS, text)) == found_by_hand(sensors, SENSOR_FIELDS, text), text
         some = [sensor for sensor in sensors if sensor.quantity == "temperature"]
-        for few in (0, 10_000):
+        for few in (0, FEW):
             found = keys_matching(narrowed, SENSOR_FIELDS, text, few=few)
             assert set(found) == found_by_hand(some, SENSOR_FIELDS, text), (text, few)
 
@@ -99,7 +99,7 @@ def test_a_row_that_refers_to_nothing_is_found_by_what_it_has(
     rows = MaintenanceEvent.objects.filter(Reach(tops=(plant["T1"].pk,)).of(MaintenanceEvent))
     seen = [event for event in made if plant["T1"].pk in event.asset.path]
     for text in ("wear", "S2", "s2 überh", "S", "de", "T1-DE wear", "T2"):
-        for few in (0, 10_000):
+        for few in (0, FEW):
             assert set(keys_matching(rows, EVENT_FIELDS, text, few=few)) == found_by_hand(seen, EVENT_FIELDS, text), (
                 text
             )
@@ -109,10 +109,10 @@ def test_how_often_is_asked(plant: dict[str, Asset], sensors: list[Sensor], djan
     [lonely] = create_sensors(sensors=[Sensor(asset=plant["T1-DE"], name="lonely", quantity="noise")])
     rows = Sensor.objects.filter(Reach(tops=(plant["T1"].pk,)).of(Sensor))
     with django_assert_num_queries(2):
-        assert keys_matching(rows, SENSOR_FIELDS, "drive lonely") == [lonely.pk]  # of a rare word
+        assert keys_matching(rows, SENSOR_FIELDS, "drive lonely", few=FEW) == [lonely.pk]  # of a rare word
     with django_assert_num_queries(1):
-        assert keys_matching(rows, SENSOR_FIELDS, "nowhere") == []
+        assert keys_matching(rows, SENSOR_FIELDS, "nowhere", few=FEW) == []
     with django_assert_num_queries(3):
-        assert keys_matching(rows, SENSOR_FIELDS, "bearing")  # of a part with few rows
+        assert keys_matching(rows, SENSOR_FIELDS, "bearing", few=FEW)  # of a part with few rows
     with django_assert_num_queries(1):
         assert keys_matching(Sensor.objects.all(), SENSOR_FIELDS, "bearing")

@@ -7,24 +7,19 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from assets.admin import paging
 from assets.models import Asset, Sensor
 from assets.services import create_sensors, give_role
 
 INDEX = reverse("admin:twins_assets_sensor_changelist")
 
 
-@pytest.mark.parametrize("sorted_at_once", [0, 30_000])
 @pytest.mark.parametrize("role", ["T1-PU", None])
 def test_pages_hold_what_is_seen_once_and_in_order(
     client: Client,
     ada: User,
     plant: dict[str, Asset],
     role: str | None,
-    sorted_at_once: int,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(paging, "_SORTED", sorted_at_once)
     give_role(role="planner", user=ada, asset=plant[role] if role else None)
     rows = [
         Sensor(asset=asset, name=f"s{number:02}", quantity=f"q{number % 3}", privacy=("raw", "never")[number % 2])
