@@ -22,17 +22,6 @@ MAX_LISTED_REJECTS = 100
 LONGEST_CONTENT = 4_000
 """Characters of a rejected row that are kept."""
 
-DECODED_SCHEMA = pa.schema(
-    [
-        pa.field("sensor", pa.dictionary(pa.int32(), pa.string()), nullable=False),
-        pa.field("time", pa.timestamp("us", tz="UTC"), nullable=False),
-        pa.field("value", pa.float64(), nullable=False),
-        pa.field("quality", pa.int32(), nullable=False),
-    ]
-)
-"""Sensors by name, dictionary encoded, because a look-up needs each of them once: UUIDs in canonical lower-case text,
-or, in line protocol, series."""
-
 Names = tuple[np.ndarray, pa.Array]
 """Which name each row has, below 0 a row that has none, and the names: UUIDs as text or as 16 bytes, or series."""
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
@@ -60,9 +49,9 @@ class DecodedReadings:
     """As they were sent, where they can be compared so: UUIDs as text or as 16 bytes, or series."""
     received: int
     content: Callable[[int], str]
-    """A row of the table as it was sent."""
+    """A row of the readings as it was sent."""
     places: np.ndarray | None = None
-    """Where each row of the table stood in the body; None when they are just counted."""
+    """Where each of the readings stood in the body; None when they are just counted."""
     rejects: RejectedRows = RejectedRows()
 
     @cached_property
@@ -70,17 +59,8 @@ class DecodedReadings:
         """The names as text."""
         return self.names if pa.types.is_string(self.names.type) else as_text(self.names)
 
-    @property
-    def table(self) -> pa.Table:
-        """The readings in DECODED_SCHEMA."""
-        code, time, value, quality = self.readings
-        sensor = pa.DictionaryArray.from_arrays(pa.array(code, pa.int32()), self.spelt)
-        instants = pa.array(time).view(pa.timestamp("us", tz="UTC"))
-        columns = [sensor, instants, pa.array(value), pa.array(quality)]
-        return pa.Table.from_arrays(columns, schema=DECODED_SCHEMA)
-
     def place(self, row: int) -> int:
-        """Where a row of the table stood in the body."""
+        """Where a row of the readings stood in the body."""
         return row if self.places is None else int(self.places[row])
 
 

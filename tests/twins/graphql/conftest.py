@@ -23,6 +23,15 @@ if TYPE_CHECKING:
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
+def as_floats(value: Any) -> Any:
+    """What came out of JSON, with 1 as 1.0."""
+    if isinstance(value, dict):
+        return {name: as_floats(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [as_floats(each) for each in value]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 @dataclass
 class Answer:
     """What came back, after JSON."""

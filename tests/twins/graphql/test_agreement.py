@@ -47,7 +47,7 @@ from twins.models import Assessment, HealthWarning
 from twins.services.ingestion import accept_readings
 from twins.services.principals import Principal
 
-from .conftest import NOW
+from .conftest import NOW, as_floats
 from .drawing import GRAPH, MADE, Drawing, Drawn, document
 
 AT_ONCE = 8
@@ -145,17 +145,11 @@ def _by_root(result: Any, queries: list[Drawn]) -> list[bytes]:
     data = orjson.loads(orjson.dumps(result.data))
     failed = {error.path[0] if error.path else None for error in result.errors or ()}
     return [
-        orjson.dumps([_floats(data.get(query.key, "nothing")) if data else None, query.key in failed or None in failed])
+        orjson.dumps(
+            [as_floats(data.get(query.key, "nothing")) if data else None, query.key in failed or None in failed]
+        )
         for query in queries
     ]
-
-
-def _floats(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _floats(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_floats(each) for each in value]
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 @pytest.fixture

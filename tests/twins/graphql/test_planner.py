@@ -20,6 +20,8 @@ from twins.graphql.planner.selected import mapping_of
 from twins.graphql.schema import schema
 from twins.selectors.hot import hot_tail
 
+from .conftest import as_floats
+
 NESTED = """{ system(tag: "PLANT") { name health { score } products { nodes { name health { score worst { tag } }
   parts { totalCount pageInfo { hasNextPage endCursor } nodes { name path ancestors { __typename tag }
     health { score drivers { input points } rul { p50 } }
@@ -32,15 +34,7 @@ def _comparable(answer: Any) -> Any:
 
     As texts the order of keys counts too, and 1 is 1.0.
     """
-    return [bool(answer.errors), _floats(answer.data)]
-
-
-def _floats(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _floats(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_floats(each) for each in value]
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    return [bool(answer.errors), as_floats(answer.data)]
 
 
 def test_a_nested_query_is_one_statement(ask: Any, plant: dict[str, Asset]) -> None:

@@ -59,7 +59,7 @@ def kept(sensor: Sensor) -> list[float]:
 def test_without_a_rule_a_series_is_found_by_asset_or_measurement_and_sensor_or_field(
     line: str, place: tuple[str, str]
 ) -> None:
-    name = decode_lines(line.encode(), now=US).table["sensor"][0].as_py()
+    name = decode_lines(line.encode(), now=US).spelt[0].as_py()
     assert series.place(parse_series(name), SeriesRule()) == place
 
 

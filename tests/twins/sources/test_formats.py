@@ -17,13 +17,17 @@ from twins import sources
 from twins.exceptions import MalformedBody
 from twins.sources import DecodedReadings
 
+from .tables import table_of
+
 SENSORS = ["7f2c1c3e-8d2b-4b0e-9a53-0c6c2f1d1e55", "00000000-0000-0000-0000-00000000000a"]
 T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ROWS = [
     {"sensor": SENSORS[n % 2], "time": T0 + n * timedelta(milliseconds=1), "value": n / 7, "quality": n % 3 - 1}
     for n in range(100)
 ]
-EXPECTED = sources.decode_json(json.dumps([{**row, "time": row["time"].isoformat()} for row in ROWS]).encode()).table
+EXPECTED = table_of(
+    sources.decode_json(json.dumps([{**row, "time": row["time"].isoformat()} for row in ROWS]).encode())
+)
 
 
 def table(rows: list[dict[str, Any]] = ROWS, **types: pa.DataType) -> pa.Table:
@@ -95,8 +99,8 @@ def test_the_same_readings_are_the_same_in_every_format(
 ) -> None:
     decoded = decode(body)
     assert not decoded.rejects
-    assert decoded.table.schema == EXPECTED.schema
-    assert decoded.table.to_pylist() == EXPECTED.to_pylist()
+    assert table_of(decoded).schema == EXPECTED.schema
+    assert table_of(decoded).to_pylist() == EXPECTED.to_pylist()
 
 
 FAULTS = [
@@ -129,7 +133,7 @@ def test_a_faulty_row_is_named_by_its_index_and_stops_no_other(
     found = {reject.index: reject.reason for reject in decoded.rejects.listed}
     assert {index: reason in found[index] for index, reason in REASONS.items()} == dict.fromkeys(REASONS, True)
     assert (list(found), decoded.rejects.total, decoded.received) == ([1, 2, 3, 4], 4, 6)
-    assert decoded.table.to_pylist() == [EXPECTED.slice(n, 1).to_pylist()[0] for n in (0, 1)]
+    assert table_of(decoded).to_pylist() == [EXPECTED.slice(n, 1).to_pylist()[0] for n in (0, 1)]
     assert decoded.places is not None and decoded.places.tolist() == [0, 5]
     assert json.loads(decoded.rejects.listed[1].content)["sensor"] == "T30"
 
@@ -138,7 +142,7 @@ def test_a_faulty_row_is_named_by_its_index_and_stops_no_other(
 def test_the_ends_of_the_calendar_are_instants(year: int) -> None:
     rows = [{**ROWS[0], "time": datetime(year, 1, 1, tzinfo=UTC)}]
     for decoded in (sources.decode_csv(as_csv(rows)), sources.decode_arrow(as_arrow(table(rows)))):
-        assert decoded.table["time"].to_pylist() == [datetime(year, 1, 1, tzinfo=UTC)]
+        assert table_of(decoded)["time"].to_pylist() == [datetime(year, 1, 1, tzinfo=UTC)]
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])

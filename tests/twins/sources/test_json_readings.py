@@ -12,6 +12,8 @@ import pytest
 from twins.exceptions import MalformedBody
 from twins.sources import MAX_ROWS, decode_json
 
+from .tables import table_of
+
 SENSOR = "7f2c1c3e-8d2b-4b0e-9a53-0c6c2f1d1e55"
 ROW = {"sensor": SENSOR, "time": "2026-03-01T12:00:00Z", "value": 1.5}
 
@@ -22,7 +24,7 @@ def body(*rows: Any) -> bytes:
 
 def reasons(*rows: Any) -> dict[int, str]:
     decoded = decode_json(body(*rows))
-    assert decoded.table.num_rows == decoded.received - decoded.rejects.total
+    assert table_of(decoded).num_rows == decoded.received - decoded.rejects.total
     assert decoded.rejects.total >= len(decoded.rejects.listed) > 0
     return {reject.index: reject.reason for reject in decoded.rejects.listed}
 
@@ -30,15 +32,15 @@ def reasons(*rows: Any) -> dict[int, str]:
 def test_rows_become_columns() -> None:
     decoded = decode_json(body(ROW, {**ROW, "sensor": SENSOR.upper(), "value": 3, "quality": -7}))
     assert not decoded.rejects
-    assert decoded.table.to_pylist() == [
+    assert table_of(decoded).to_pylist() == [
         {"sensor": SENSOR, "time": datetime(2026, 3, 1, 12, tzinfo=UTC), "value": 1.5, "quality": 0},
         {"sensor": SENSOR, "time": datetime(2026, 3, 1, 12, tzinfo=UTC), "value": 3.0, "quality": -7},
     ]
-    assert decoded.table["sensor"].chunk(0).dictionary.to_pylist() == [SENSOR]
+    assert table_of(decoded)["sensor"].chunk(0).dictionary.to_pylist() == [SENSOR]
 
 
 def test_an_object_with_readings_is_the_same_as_a_list() -> None:
-    assert decode_json(json.dumps({"readings": [ROW]}).encode()).table == decode_json(body(ROW)).table
+    assert table_of(decode_json(json.dumps({"readings": [ROW]}).encode())) == table_of(decode_json(body(ROW)))
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,7 @@ def test_an_object_with_readings_is_the_same_as_a_list() -> None:
     ],
 )
 def test_an_instant_is_read_to_the_microsecond(text: str, instant: datetime) -> None:
-    assert decode_json(body({**ROW, "time": text}, ROW)).table["time"][0].as_py() == instant
+    assert table_of(decode_json(body({**ROW, "time": text}, ROW)))["time"][0].as_py() == instant
 
 
 @pytest.mark.parametrize(

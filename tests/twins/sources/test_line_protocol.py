@@ -12,6 +12,8 @@ from twins.exceptions import MalformedBody
 from twins.sources import MAX_ROWS, compile_loop, decode_lines, line_protocol, parse_series
 from twins.sources.one_line import LineError, parse_line
 
+from .tables import table_of
+
 NOW = 1_767_225_600_000_000
 
 
@@ -21,7 +23,7 @@ def loop() -> None:
 
 
 def rows(body: str, precision: str = "us") -> list[tuple[str, int, float]]:
-    table = decode_lines(body.encode(), precision=precision, now=NOW).table
+    table = table_of(decode_lines(body.encode(), precision=precision, now=NOW))
     times = table["time"].cast("int64").to_pylist()
     return list(zip(table["sensor"].to_pylist(), times, table["value"].to_pylist(), strict=True))
 
@@ -104,7 +106,7 @@ def test_texts_beside_numbers_are_left_out_and_comments_count_for_nothing() -> N
 )
 def test_a_line_that_is_none_is_refused_by_its_number_and_stops_no_other(line: str, reason: str) -> None:
     decoded = decode_lines(f"m f=1 5\n{line}\nm f=2 6\n".encode(), precision="s", now=NOW)
-    assert decoded.table["value"].to_pylist() == [1.0, 2.0]
+    assert table_of(decoded)["value"].to_pylist() == [1.0, 2.0]
     assert decoded.places is not None and decoded.places.tolist() == [0, 2]
     assert [(one.index, one.content) for one in decoded.rejects.listed] == [(1, line)]
     assert reason in decoded.rejects.listed[0].reason
@@ -171,7 +173,7 @@ def test_many_lines_are_read_as_one_line_is(lines: list[str]) -> None:
     except MalformedBody:
         assert (expected, refused) == ([], [])
         return
-    table = decoded.table
+    table = table_of(decoded)
     found = zip(
         range(table.num_rows), table["sensor"].to_pylist(), table["time"].cast("int64").to_pylist(),
         table["value"].to_pylist(), strict=True,
