@@ -17,7 +17,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -46,6 +46,8 @@ class Child:
     command: Callable[[], list[str]]
     stop_signal: signal.Signals = signal.SIGTERM
     prepare: Callable[[], None] = lambda: None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """What it alone is told beside what all are."""
     output: int | None = None
     """Where it speaks, apart from its log."""
     once: bool = False
@@ -215,7 +217,7 @@ class Supervisor:
             child.name,
             child.command(),
             data=self.data,
-            env=self.environment,
+            env={**self.environment, **child.environment},
             cwd=ROOT,
             last_wish=child.stop_signal,
             output=child.output,
@@ -303,10 +305,16 @@ def services(data: Path, *, host: str, port: int) -> list[Child]:
     celery = [*python, "celery", "-A", "config.celery"]
     # Two pieces of long work, such as merging days and learning, leave one process for what is wanted at once.
     worker = [*celery, "worker", "--concurrency=3", "--loglevel=INFO", "--without-gossip", "--without-mingle"]
+    # Arrow's own allocator keeps memory for each thread there was, and a worker makes new ones all the time.
+    allocator = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
     # A clock of its own: inside the worker nobody would notice its death. Its file is for what runs once a day; Celery
     # makes it anew when a kill broke it.
     beat = [*celery, "beat", f"--schedule={data / 'beat'}", "--pidfile=", "--loglevel=WARNING"]
-    return [Child("web", lambda: web), Child("worker", lambda: worker), Child("beat", lambda: beat)]
+    return [
+        Child("web", lambda: web),
+        Child("worker", lambda: worker, environment=allocator),
+        Child("beat", lambda: beat),
+    ]
 
 
 def _demo() -> Child:

@@ -64,7 +64,8 @@ def running(data: Path) -> Iterator[Service]:
     children = []
     try:
         for child in supervisor.services(data, host="127.0.0.1", port=port):
-            children.append(processes.spawn(child.name, child.command(), data=data, env=environment, cwd=ROOT))
+            told = {**environment, **child.environment}
+            children.append(processes.spawn(child.name, child.command(), data=data, env=told, cwd=ROOT))
         url = f"http://127.0.0.1:{port}"
         wait_for(f"{url}/healthz")
         yield Service(url, tuple(psutil.Process(child.pid) for child in children))
