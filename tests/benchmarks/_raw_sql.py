@@ -8,7 +8,7 @@ from __future__ import annotations
 
 _ASSET, _SENSOR = "twins_assets_asset", "twins_assets_sensor"
 _SEEN = "{0}.path && %(tops)s::bigint[]"
-_TIME = "'\"', to_char({0} at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), '\"'"
+_TIME = """to_char({0} at time zone interval '0', '"\\""YYYY-MM-DD"T"HH24:MI:SS.US"Z\\""')"""
 
 
 def _health(row: str, inner: str) -> str:

@@ -152,7 +152,9 @@ _WRITERS = {
     "Boolean": "{0}::text",
     # What is no number, or none that is finite, is not 0 when it is taken from itself.
     "Float": "case when {0} - {0} = 0 then {0}::text else 'null' end",
-    "DateTime": "'\"' || to_char({0} at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') || '\"'",
+    # The zone as an interval is not looked up by its name, and the quotes of JSON are part of the pattern: half of what
+    # a sensor with its newest reading costs is its time.
+    "DateTime": """to_char({0} at time zone interval '0', '"\\""YYYY-MM-DD"T"HH24:MI:SS.US"Z\\""')""",
 }
 
 
