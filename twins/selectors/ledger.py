@@ -146,7 +146,7 @@ def _calibration(truths: list[tuple[float, bool]]) -> ml.Calibration | None:
 # One statement for three questions: what each warning came to and its lead; failures missed; probabilities and truth.
 # Missed are only failures of what was watched by then: before its first record nobody could have warned. Each
 # installation looks up those of its own time, in their order, which keeps to the index that has it: a place may have
-# seen thousands of events and hundreds of items.
+# seen thousands of events and hundreds of items. So it does with its records, of which all designs have many more.
 # Of probabilities one a day and item: neighbouring hours say the same.
 _TRACK = """
 WITH place AS MATERIALIZED (
@@ -179,8 +179,11 @@ GROUP BY 1, 2)
 UNION ALL
 (SELECT DISTINCT ON (place.design_id, place.root_id, record.asset_id, date_trunc('day', record.at, 'UTC'))
        place.design_id, place.root_id, NULL, record.probability, record.came_true
-FROM place JOIN twins_healthrecord record ON record.asset_id = place.asset_id AND place.period @> record.at
-WHERE record.came_true IS NOT NULL AND record.hour IS NOT NULL
+FROM place CROSS JOIN LATERAL (
+    SELECT asset_id, at, probability, came_true FROM twins_healthrecord
+    WHERE asset_id = place.asset_id AND came_true IS NOT NULL AND hour IS NOT NULL AND place.period @> at
+      AND at BETWEEN coalesce(lower(place.period), '-infinity') AND coalesce(upper(place.period), 'infinity')
+    ORDER BY asset_id, at DESC OFFSET 0) record
 ORDER BY place.design_id, place.root_id, record.asset_id, date_trunc('day', record.at, 'UTC'), record.at
 LIMIT 200000)
 """
