@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -45,6 +46,9 @@ def run(options: argparse.Namespace) -> Iterator[Figure]:
 
 def _pages(units: list[Asset]) -> Iterator[Figure]:
     """The first page of the tree, and the worst of all pages that three people open, with the statements it takes."""
+    # As the web server does; it has not made the plant, whose many objects would be walked again and again.
+    gc.collect()
+    gc.freeze()
     desk = Visitor("desk", role="integrator")
     first, _ = desk.visit(reverse("admin:twins_assets_asset_tree"))
     yield Figure(name="tree_first_page_ms", value=first.milliseconds, unit="ms", goal=("<=", 300), digits=1)

@@ -171,9 +171,12 @@ FROM place CROSS JOIN LATERAL (
       AND started_at > coalesce(lower(place.period), '-infinity')
       AND started_at <= coalesce(upper(place.period), 'infinity')
     ORDER BY asset_id, started_at DESC OFFSET 0) event
-WHERE EXISTS (SELECT FROM twins_healthrecord record WHERE record.asset_id = place.asset_id
-              AND record.probability IS NOT NULL AND record.at < event.started_at AND place.period @> record.at)
-  AND NOT EXISTS (SELECT FROM twins_healthwarning warning WHERE warning.asset_id = place.asset_id
+CROSS JOIN LATERAL (
+    SELECT FROM twins_healthrecord
+    WHERE asset_id = place.asset_id AND probability IS NOT NULL AND place.period @> at
+      AND at >= coalesce(lower(place.period), '-infinity') AND at < event.started_at
+    ORDER BY asset_id, at DESC LIMIT 1) said
+WHERE NOT EXISTS (SELECT FROM twins_healthwarning warning WHERE warning.asset_id = place.asset_id
                   AND warning.failed_at = event.started_at)
 GROUP BY 1, 2)
 UNION ALL
