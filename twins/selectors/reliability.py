@@ -6,14 +6,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
-from django.db.models import Q, QuerySet
+from django.db.models import BigIntegerField, Func, Q, QuerySet
 
 from assets.models import Asset, Design, Installation
 from twins import ml
-from twins.lake import microseconds
+from twins.lake import from_microseconds, microseconds
 from twins.ml import reliability as rel
 from twins.selectors.health import inputs_of, usage_sensor
 from twins.selectors.labels import Segment, Turn, each_own, segments_of, turns_at
@@ -81,12 +81,17 @@ def reliability_below(asset: int, *, now: datetime, visible: Q | None = None) ->
     return _by_design(Installation.objects.filter(asset__path__contains=[asset]), now, visible)
 
 
+class _Period(NamedTuple):
+    lower: datetime | None
+    upper: datetime | None
+
+
 class _Stay(NamedTuple):
     """An installation, with no more of it than is told here: a row costs a third, and there are thousands."""
 
     asset_id: int
     item_id: int
-    period: Any
+    period: _Period
     item__design_id: int
     item__build: dict[str, object]
     item__manufacturer: str
@@ -96,7 +101,7 @@ def _by_design(rows: QuerySet[Installation], now: datetime, visible: Q | None) -
     rows = rows.filter(period__startswith__lt=now).order_by("-period__startswith", "-id")
     if visible:
         rows = rows.filter(asset__in=Asset.objects.filter(visible))
-    stays = [_Stay._make(row) for row in rows.values_list(*_Stay._fields)[:MOST]]
+    stays = _stays(rows)
     designs = Design.objects.select_related("type").in_bulk({stay.item__design_id for stay in stays})
     events = each_own(stays, turns_at(stay.asset_id for stay in stays))
     segments = [segments_of(stay, own, now)[0] for stay, own in zip(stays, events, strict=True)]
@@ -113,6 +118,27 @@ def _by_design(rows: QuerySet[Installation], now: datetime, visible: Q | None) -
             told = Lived(stay.asset_id, stay.item_id, age, failed, mode, failed and number + 1 < len(lives), build)
             lived[stay.item__design_id].append(told)
     return {pk: _tell(designs[pk], each, uncounted[pk]) for pk, each in sorted(lived.items())}
+
+
+def _stays(rows: QuerySet[Installation]) -> list[_Stay]:
+    """With times that were microseconds on the way: thousands of them are read in a fraction of the time of text."""
+    found = rows.annotate(begun=_Microseconds("period__startswith"), ended=_Microseconds("period__endswith"))
+    told = found.values_list("asset_id", "item_id", "begun", "ended", *_Stay._fields[3:])[:MOST]
+    return [
+        _Stay(asset, item, _Period(_instant(begun), _instant(ended)), design, build, maker)
+        for asset, item, begun, ended, design, build, maker in told
+    ]
+
+
+class _Microseconds(Func):
+    """Since 1970."""
+
+    template = "(extract(epoch FROM %(expressions)s) * 1000000)::bigint"
+    output_field = BigIntegerField()
+
+
+def _instant(microseconds: int | None) -> datetime | None:
+    return None if microseconds is None else from_microseconds(microseconds)
 
 
 def _tell(design: Design, lives: list[Lived], uncounted: int) -> Reliability:
