@@ -8,10 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import strawberry
 from graphql import GraphQLError
 from strawberry.scalars import JSON
 from strawberry.types.scalar import ScalarDefinition
+
+from twins.graphql.texts import texts_of_equal_length
 
 _DURATION = re.compile(
     r"P(?=.)(?:(\d{1,6})W)?(?:(\d{1,6})D)?(?:T(?=.)(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,9}(?:\.\d{1,6})?)S)?)?"
@@ -26,7 +29,7 @@ def write_time(value: datetime) -> str:
     return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
-def written_times(microseconds: np.ndarray) -> list[bytes]:
+def written_times(microseconds: np.ndarray) -> pa.BinaryArray:
     """The JSON of many times, in microseconds since 1970: digit by digit for all of them at once, which takes a third
     of what numpy's own writer does."""
     whole = microseconds // 1_000_000
@@ -43,8 +46,7 @@ def written_times(microseconds: np.ndarray) -> list[bytes]:
     for place, part in zip((12, 15, 18, 21, 23, 25), parts, strict=True):
         text[:, place] += (ten := part // 10).astype(np.uint8)
         text[:, place + 1] += (part - 10 * ten).astype(np.uint8)
-    written: list[bytes] = text.view(f"S{len(_TIME)}")[:, 0].tolist()
-    return written
+    return texts_of_equal_length(text)
 
 
 def parse_time(value: Any) -> datetime:

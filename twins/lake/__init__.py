@@ -8,7 +8,7 @@ clock.
 """
 
 from twins.lake.body import decode_body, encode_body, read_landing, write_landing
-from twins.lake.extremes import WIDTHS, Extremes, Held, Points, extremes_in, extremes_of
+from twins.lake.extremes import WIDTHS, Extremes, Held, Points, extremes_in, extremes_of, extremes_of_readings
 from twins.lake.footers import footer_of
 from twins.lake.intake import (
     MAX_REJECTS,
@@ -40,6 +40,7 @@ from twins.lake.rollup import (
     MINUTE_SCHEMA,
     WINDOW_SCHEMA,
     WINDOWED_SCHEMA,
+    is_one_a_minute,
     keys_of_readings,
     minute_keys,
     roll_up,
@@ -108,11 +109,13 @@ __all__ = [
     "encode_body",
     "extremes_in",
     "extremes_of",
+    "extremes_of_readings",
     "files_of_manifest",
     "find_rejects",
     "footer_of",
     "from_microseconds",
     "give_back",
+    "is_one_a_minute",
     "keep_large_apart",
     "keep_memory",
     "keys_of_readings",

@@ -80,6 +80,14 @@ def extremes_of(minutes: pa.Table, *, width: int, runs: Sequence[int]) -> list[E
     ]
 
 
+def extremes_of_readings(readings: pa.Table, *, runs: Sequence[int]) -> list[Extremes]:
+    """The same, in windows of a minute, of merged readings each of which is all of its minute."""
+    points = Points(*(column(readings, name) for name in Points._fields))
+    bounds = itertools.pairwise(itertools.accumulate(runs, initial=0))
+    parts = (Points(*(values[begin:end] for values in points)) for begin, end in bounds)
+    return [Extremes(part, part.time, part.time, len(part.time)) for part in parts]
+
+
 def _drawn(minutes: pa.Table, begin: np.ndarray, starts: np.ndarray) -> tuple[Points, np.ndarray]:
     """What is drawn of windows that start at these rows, and how much of it lies before each of them and their end."""
     low = _picked(minutes, "min", begin, starts, np.minimum)

@@ -89,6 +89,12 @@ def roll_up(readings: pa.Table) -> pa.Table:
     )  # fmt: skip
 
 
+def is_one_a_minute(readings: pa.Table) -> bool:
+    """Whether each of merged readings is all of its minute."""
+    sensor, minute = column(readings, "sensor"), column(readings, "time") // MINUTE
+    return bool(((minute[1:] != minute[:-1]) | (sensor[1:] != sensor[:-1])).all())
+
+
 def _own_minutes(
     sensor: np.ndarray, time: np.ndarray, value: np.ndarray, quality: np.ndarray, *, begin: np.ndarray
 ) -> pa.Table:

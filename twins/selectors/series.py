@@ -129,8 +129,8 @@ def _long(view: View, start: datetime | None, end: datetime | None, points: int)
     for width in set(widths.values()):
         runs = {sensor: rows for sensor, rows in loose.items() if widths.get(sensor) == width}
         if runs:
-            minutes = rest if len(runs) == len(loose) else _of_sensors(rest, list(runs))
-            made = lake.extremes_of(minutes, width=width, runs=list(runs.values()))
+            rows = rest if len(runs) == len(loose) else _of_sensors(rest, list(runs))
+            made = _made(rows, width, list(runs.values()))
             for sensor, extremes in zip(runs, made, strict=True):
                 parts[sensor].append(extremes)
     whole = {sensor: _Candidates.of_extremes(some) for sensor, some in parts.items()}
@@ -142,9 +142,21 @@ def _width(minutes: int, points: int) -> int:
 
 
 def _rest(view: View, start: datetime | None, end: datetime | None) -> pa.Table:
-    if view.files or view.archive or view.hot:
+    """Its minutes, or its readings where nothing is rolled up and each is all of its minute."""
+    if not (view.files or view.archive or view.hot):
+        return lake.CHART_SCHEMA.empty_table()
+    if view.archive or any(file.minutes for file in view.files):
         return minutes_in(view, start, end, lake.CHART_SCHEMA)
-    return lake.CHART_SCHEMA.empty_table()
+    readings = view.readings(start, end)
+    return readings if lake.is_one_a_minute(readings) else lake.roll_up(readings)
+
+
+def _made(rows: pa.Table, width: int, runs: list[int]) -> list[lake.Extremes]:
+    if "minute" in rows.column_names:
+        return lake.extremes_of(rows, width=width, runs=runs)
+    if width == 1:
+        return lake.extremes_of_readings(rows, runs=runs)
+    return lake.extremes_of(lake.roll_up(rows), width=width, runs=runs)
 
 
 def _of_sensors(rows: pa.Table, sensors: list[int]) -> pa.Table:

@@ -20,8 +20,8 @@ def test_times_are_written_at_once_as_each_is_written_alone() -> None:
     times = [-1, 0, 1, day - 1, day, *bounds, *(dice.randrange(bounds[0], bounds[-1]) for _ in range(2000))]
     times += sorted(dice.randrange(0, 400 * day) for _ in range(2000))
 
-    written = written_times(np.array(times, np.int64))
+    written = written_times(np.array(times, np.int64)).to_pylist()
 
     assert [text.decode() for text in written] == [f'"{write_time(_EPOCH + n * _MICROSECOND)}"' for n in times]
     assert [(parse_time(text.decode()[1:-1]) - _EPOCH) // _MICROSECOND for text in written] == times
-    assert written_times(np.empty(0, np.int64)) == []
+    assert written_times(np.empty(0, np.int64)).to_pylist() == []

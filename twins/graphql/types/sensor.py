@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Self
 from uuid import UUID
 
 import numpy as np
-import orjson
+import pyarrow as pa
 import strawberry
 from graphql import GraphQLError
 
@@ -18,6 +17,7 @@ from twins.graphql.context import Info
 from twins.graphql.ids import Kind, Order, global_id
 from twins.graphql.planner import Chosen, Column, GlobalId, Later, Latest, Pages, sql
 from twins.graphql.scalars import finite, written_times
+from twins.graphql.texts import numbers, objects
 from twins.graphql.types.choosing import sensor_choice
 from twins.graphql.types.connection import Listing
 from twins.graphql.types.register import Node, own_id, references
@@ -64,43 +64,19 @@ def _write(pasts: Sequence[Past], chosen: Chosen) -> list[bytes]:
     lengths = [len(past.points.time) for past in pasts]
     points = ReadingColumns(*map(np.concatenate, zip(*(past.points for past in pasts), strict=True)))
 
-    def value(name: str, inside: Chosen | None) -> list[bytes]:
+    def of_reading(name: str, _: Chosen | None) -> pa.Array:
+        return written_times(points.time) if name == "time" else numbers(getattr(points, name))
+
+    def of_past(name: str, inside: Chosen | None) -> pa.Array:
         if inside is not None:
-            return [b"[%b]" % rows for rows in _texts(inside, lambda each, _: _column(points, each), lengths)]
+            return pa.array([b"[%b]" % rows for rows in objects(inside, lengths, of_reading)])
         if name == "count":
-            return [b"%d" % past.total for past in pasts]
-        return [b"true" if past.total > length else b"false" for past, length in zip(pasts, lengths, strict=True)]
+            return numbers(np.array([past.total for past in pasts]))
+        return pa.array(
+            [b"true" if past.total > drawn else b"false" for past, drawn in zip(pasts, lengths, strict=True)]
+        )
 
-    return _texts(chosen, value, [1] * len(pasts))
-
-
-def _texts(chosen: Chosen, value: Callable[[str, Chosen | None], list[bytes]], lengths: Sequence[int]) -> list[bytes]:
-    """Objects of one kind, in each text so many; `value` tells a member of all of them.
-
-    Column by column, and what stands around the values once: an object for each of thousands of points takes seconds.
-    """
-    row, columns = [b"{"], []
-    for number, (key, name, inside) in enumerate(chosen.members):
-        row[-1] += f'{"," if number else ""}"{key}":'.encode()
-        if name == "__typename":
-            row[-1] += f'"{chosen.type}"'.encode()
-        else:
-            columns.append(value(name, inside))
-            row += [b"", b""]
-    row[-1] += b"},"
-    pieces = row * sum(lengths)
-    for number, column in enumerate(columns):
-        pieces[2 * number + 1 :: len(row)] = column
-    bounds = itertools.pairwise(itertools.accumulate((len(row) * length for length in lengths), initial=0))
-    return [b"".join(pieces[begin:end])[:-1] for begin, end in bounds]
-
-
-def _column(points: ReadingColumns, name: str) -> list[bytes]:
-    if name == "time":
-        return written_times(points.time)
-    # NaN and infinity are written as null.
-    text = orjson.dumps(np.ascontiguousarray(getattr(points, name)), option=orjson.OPT_SERIALIZE_NUMPY)
-    return text[1:-1].split(b",") if len(points.time) else []
+    return objects(chosen, [1] * len(pasts), of_past)
 
 
 @strawberry.type(description="What the readings of one stretch of time come to.")
