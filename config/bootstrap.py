@@ -96,12 +96,13 @@ def run_tests(arguments: list[str]) -> int:
 
 
 def _side_by_side(arguments: list[str]) -> list[str]:
-    """The whole suite runs in one process a processor, each with engines of its own; a part of it, or given engines,
-    in one."""
+    """The whole suite runs in one process a processor, each with engines of its own, and --full, which waits a quarter
+    of its time for installations and killed processes, in one more; a part of it, or given engines, in one."""
     part = any(argument in ("-x", "--pdb") or Path(argument.partition("::")[0]).exists() for argument in arguments)
     if part or os.environ.get("DATABASE_URL") or os.environ.get("REDIS_URL"):
         return []
-    return ["--numprocesses=logical", "--maxprocesses=4", "--dist=worksteal"]
+    processes = min(4, (os.cpu_count() or 1) + ("--full" in arguments))
+    return [f"--numprocesses={processes}", "--dist=worksteal"]
 
 
 _DIRECT = {"up": _up, "test": run_tests}

@@ -86,6 +86,19 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["code", "revision"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("code", "revision"), name="design_code_revision_unique"),
+                    models.CheckConstraint(
+                        condition=models.Q(("expected_life__isnull", True), ("expected_life__gt", 0), _connector="OR"),
+                        name="design_expected_life_positive",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("planning_horizon__isnull", True), ("planning_horizon__gt", 0), _connector="OR"
+                        ),
+                        name="design_planning_horizon_positive",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -174,6 +187,28 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["tag", "id"],
+                "indexes": [
+                    django.contrib.postgres.indexes.GinIndex(fields=["path"], name="asset_path_gin"),
+                    models.Index(fields=["parent", "tag", "id"], name="twins_asset_parent__f184ca_idx"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("root", "tag"), name="asset_tag_unique_in_tree"),
+                    models.CheckConstraint(
+                        condition=models.Q(("level__in", ["system", "product", "part"])), name="asset_level_known"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("criticality__gte", 1), ("criticality__lte", 5)),
+                        name="asset_criticality_1_to_5",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("parent__isnull", True),
+                            models.Q(("parent", models.F("id")), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="asset_not_its_own_parent",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -198,6 +233,9 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["serial_number", "id"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("design", "serial_number"), name="item_serial_unique_in_design"),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -230,6 +268,23 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["asset_id", "period", "id"],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("period__upper_inf", True)), fields=["asset"], name="installation_current"
+                    ),
+                ],
+                "constraints": [
+                    django.contrib.postgres.constraints.ExclusionConstraint(
+                        expressions=[("asset", "="), ("period", "&&")], name="installation_one_item_at_a_place"
+                    ),
+                    django.contrib.postgres.constraints.ExclusionConstraint(
+                        expressions=[("item", "="), ("period", "&&")], name="installation_one_place_of_an_item"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("period__isempty", False), ("period__startswith__isnull", False)),
+                        name="installation_period_has_a_start",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -277,6 +332,23 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["-started_at", "-id"],
+                "indexes": [
+                    models.Index(fields=["asset", "-started_at"], name="twins_asset_asset_i_7a8966_idx"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("ended_at__isnull", True), ("ended_at__gte", models.F("started_at")), _connector="OR"
+                        ),
+                        name="event_ends_after_start",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("downtime_hours__isnull", True), ("downtime_hours__gte", 0), _connector="OR"
+                        ),
+                        name="event_downtime_not_negative",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -330,129 +402,24 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["asset_id", "name", "id"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("asset", "name"), name="sensor_name_unique_at_asset"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("expected_interval__isnull", True), ("expected_interval__gt", 0), _connector="OR"
+                        ),
+                        name="sensor_expected_interval_positive",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("valid_min__isnull", True),
+                            ("valid_max__isnull", True),
+                            ("valid_min__lt", models.F("valid_max")),
+                            _connector="OR",
+                        ),
+                        name="sensor_valid_range_ordered",
+                    ),
+                ],
             },
-        ),
-        migrations.AddConstraint(
-            model_name="design",
-            constraint=models.UniqueConstraint(fields=("code", "revision"), name="design_code_revision_unique"),
-        ),
-        migrations.AddConstraint(
-            model_name="design",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("expected_life__isnull", True), ("expected_life__gt", 0), _connector="OR"),
-                name="design_expected_life_positive",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="design",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("planning_horizon__isnull", True), ("planning_horizon__gt", 0), _connector="OR"),
-                name="design_planning_horizon_positive",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="asset",
-            index=django.contrib.postgres.indexes.GinIndex(fields=["path"], name="asset_path_gin"),
-        ),
-        migrations.AddIndex(
-            model_name="asset",
-            index=models.Index(fields=["parent", "tag", "id"], name="twins_asset_parent__f184ca_idx"),
-        ),
-        migrations.AddConstraint(
-            model_name="asset",
-            constraint=models.UniqueConstraint(fields=("root", "tag"), name="asset_tag_unique_in_tree"),
-        ),
-        migrations.AddConstraint(
-            model_name="asset",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("level__in", ["system", "product", "part"])), name="asset_level_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="asset",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("criticality__gte", 1), ("criticality__lte", 5)), name="asset_criticality_1_to_5"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="asset",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("parent__isnull", True), models.Q(("parent", models.F("id")), _negated=True), _connector="OR"
-                ),
-                name="asset_not_its_own_parent",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="item",
-            constraint=models.UniqueConstraint(fields=("design", "serial_number"), name="item_serial_unique_in_design"),
-        ),
-        migrations.AddIndex(
-            model_name="installation",
-            index=models.Index(
-                condition=models.Q(("period__upper_inf", True)), fields=["asset"], name="installation_current"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="installation",
-            constraint=django.contrib.postgres.constraints.ExclusionConstraint(
-                expressions=[("asset", "="), ("period", "&&")], name="installation_one_item_at_a_place"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="installation",
-            constraint=django.contrib.postgres.constraints.ExclusionConstraint(
-                expressions=[("item", "="), ("period", "&&")], name="installation_one_place_of_an_item"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="installation",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("period__isempty", False), ("period__startswith__isnull", False)),
-                name="installation_period_has_a_start",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="maintenanceevent",
-            index=models.Index(fields=["asset", "-started_at"], name="twins_asset_asset_i_7a8966_idx"),
-        ),
-        migrations.AddConstraint(
-            model_name="maintenanceevent",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("ended_at__isnull", True), ("ended_at__gte", models.F("started_at")), _connector="OR"
-                ),
-                name="event_ends_after_start",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="maintenanceevent",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("downtime_hours__isnull", True), ("downtime_hours__gte", 0), _connector="OR"),
-                name="event_downtime_not_negative",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="sensor",
-            constraint=models.UniqueConstraint(fields=("asset", "name"), name="sensor_name_unique_at_asset"),
-        ),
-        migrations.AddConstraint(
-            model_name="sensor",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("expected_interval__isnull", True), ("expected_interval__gt", 0), _connector="OR"),
-                name="sensor_expected_interval_positive",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="sensor",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("valid_min__isnull", True),
-                    ("valid_max__isnull", True),
-                    ("valid_min__lt", models.F("valid_max")),
-                    _connector="OR",
-                ),
-                name="sensor_valid_range_ordered",
-            ),
         ),
     ]

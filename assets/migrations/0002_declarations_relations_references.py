@@ -174,6 +174,9 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["system", "kind", "key"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("system", "kind", "key"), name="reference_unique"),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -238,6 +241,33 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["subject", "name", "id"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("kind", "number"),
+                            models.Q(("maximum__isnull", True), ("minimum__isnull", True), ("unit", "")),
+                            _connector="OR",
+                        ),
+                        name="parameter_unit_and_limits_of_numbers",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("minimum__isnull", True),
+                            ("maximum__isnull", True),
+                            ("minimum__lte", models.F("maximum")),
+                            _connector="OR",
+                        ),
+                        name="parameter_limits_ordered",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("kind", "choice"), models.Q(("choices", []), _negated=True)),
+                            models.Q(models.Q(("kind", "choice"), _negated=True), ("choices", [])),
+                            _connector="OR",
+                        ),
+                        name="parameter_choices_of_a_choice",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -272,6 +302,34 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["source_id", "kind", "target_id", "period", "id"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "kind__in",
+                                [
+                                    "feeds",
+                                    "cools",
+                                    "heats",
+                                    "lubricates",
+                                    "drives",
+                                    "powers",
+                                    "controls",
+                                    "protects",
+                                    "monitors",
+                                    "supports",
+                                    "connected_to",
+                                    "redundant_with",
+                                ],
+                            )
+                        ),
+                        name="relation_kind_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("period__isempty", False), ("period__startswith__isnull", False)),
+                        name="relation_period_has_a_start",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -318,6 +376,23 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["name", "id"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("expected_interval__isnull", True), ("expected_interval__gt", 0), _connector="OR"
+                        ),
+                        name="sensor_template_expected_interval_positive",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("valid_min__isnull", True),
+                            ("valid_max__isnull", True),
+                            ("valid_min__lt", models.F("valid_max")),
+                            _connector="OR",
+                        ),
+                        name="sensor_template_valid_range_ordered",
+                    ),
+                ],
             },
         ),
         migrations.AddField(
@@ -662,69 +737,10 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddConstraint(
-            model_name="parameterdefinition",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("kind", "number"),
-                    models.Q(("maximum__isnull", True), ("minimum__isnull", True), ("unit", "")),
-                    _connector="OR",
-                ),
-                name="parameter_unit_and_limits_of_numbers",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="parameterdefinition",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("minimum__isnull", True),
-                    ("maximum__isnull", True),
-                    ("minimum__lte", models.F("maximum")),
-                    _connector="OR",
-                ),
-                name="parameter_limits_ordered",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="parameterdefinition",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("kind", "choice"), models.Q(("choices", []), _negated=True)),
-                    models.Q(models.Q(("kind", "choice"), _negated=True), ("choices", [])),
-                    _connector="OR",
-                ),
-                name="parameter_choices_of_a_choice",
-            ),
-        ),
-        migrations.AddConstraint(
             model_name="relation",
             constraint=django.contrib.postgres.constraints.ExclusionConstraint(
                 expressions=[("source", "="), ("target", "="), ("kind", "="), ("period", "&&")],
                 name="relation_once_at_a_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="relation",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    (
-                        "kind__in",
-                        [
-                            "feeds",
-                            "cools",
-                            "heats",
-                            "lubricates",
-                            "drives",
-                            "powers",
-                            "controls",
-                            "protects",
-                            "monitors",
-                            "supports",
-                            "connected_to",
-                            "redundant_with",
-                        ],
-                    )
-                ),
-                name="relation_kind_known",
             ),
         ),
         migrations.AddConstraint(
@@ -743,17 +759,6 @@ class Migration(migrations.Migration):
                 ),
                 name="relation_symmetric_kept_once",
             ),
-        ),
-        migrations.AddConstraint(
-            model_name="relation",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("period__isempty", False), ("period__startswith__isnull", False)),
-                name="relation_period_has_a_start",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="externalreference",
-            constraint=models.UniqueConstraint(fields=("system", "kind", "key"), name="reference_unique"),
         ),
         migrations.AddConstraint(
             model_name="externalreference",
@@ -863,25 +868,6 @@ class Migration(migrations.Migration):
                 condition=models.Q(("design__isnull", False)),
                 fields=("design", "name"),
                 name="sensor_template_unique_in_design",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="sensortemplate",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("expected_interval__isnull", True), ("expected_interval__gt", 0), _connector="OR"),
-                name="sensor_template_expected_interval_positive",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="sensortemplate",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("valid_min__isnull", True),
-                    ("valid_max__isnull", True),
-                    ("valid_min__lt", models.F("valid_max")),
-                    _connector="OR",
-                ),
-                name="sensor_template_valid_range_ordered",
             ),
         ),
         migrations.RunSQL(TYPE_PATHS, NO_TYPE_PATHS),

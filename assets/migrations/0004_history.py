@@ -131,6 +131,12 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["-id"],
                 "default_permissions": ("view",),
+                "indexes": [
+                    models.Index(fields=["made_at"], name="change_made_at"),
+                    models.Index(
+                        condition=models.Q(("request", ""), _negated=True), fields=["request"], name="change_request"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -214,6 +220,10 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "twins_assets_assetversion",
                 "default_permissions": ("view",),
+                "indexes": [
+                    models.Index(fields=["id", "version"], name="asset_version_row"),
+                    models.Index(fields=["parent"], name="asset_version_parent"),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -260,6 +270,9 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "twins_assets_assettypeversion",
                 "default_permissions": ("view",),
+                "indexes": [
+                    models.Index(fields=["id", "version"], name="assettype_version_row"),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -315,6 +328,9 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "twins_assets_designversion",
                 "default_permissions": ("view",),
+                "indexes": [
+                    models.Index(fields=["id", "version"], name="design_version_row"),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -432,6 +448,9 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "twins_assets_externalreferenceversion",
                 "default_permissions": ("view",),
+                "indexes": [
+                    models.Index(fields=["id", "version"], name="externalreferenc_version_row"),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -484,6 +503,9 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "twins_assets_failurecodeversion",
                 "default_permissions": ("view",),
+                "indexes": [
+                    models.Index(fields=["id", "version"], name="failurecode_version_row"),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -544,6 +566,9 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "twins_assets_grantversion",
                 "default_permissions": ("view",),
+                "indexes": [
+                    models.Index(fields=["id", "version"], name="grant_version_row"),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -592,6 +617,11 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "twins_assets_installationversion",
                 "default_permissions": ("view",),
+                "indexes": [
+                    models.Index(fields=["id", "version"], name="installation_version_row"),
+                    models.Index(fields=["asset"], name="installation_version_asset"),
+                    models.Index(fields=["item"], name="installation_version_item"),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -635,6 +665,9 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "twins_assets_itemversion",
                 "default_permissions": ("view",),
+                "indexes": [
+                    models.Index(fields=["id", "version"], name="item_version_row"),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -691,6 +724,10 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "twins_assets_maintenanceeventversion",
                 "default_permissions": ("view",),
+                "indexes": [
+                    models.Index(fields=["id", "version"], name="maintenanceevent_version_row"),
+                    models.Index(fields=["asset"], name="maintenanceevent_version_asset"),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -753,6 +790,9 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "twins_assets_parameterdefinitionversion",
                 "default_permissions": ("view",),
+                "indexes": [
+                    models.Index(fields=["id", "version"], name="parameterdefinit_version_row"),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -802,6 +842,11 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "twins_assets_relationversion",
                 "default_permissions": ("view",),
+                "indexes": [
+                    models.Index(fields=["id", "version"], name="relation_version_row"),
+                    models.Index(fields=["source"], name="relation_version_source"),
+                    models.Index(fields=["target"], name="relation_version_target"),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -859,6 +904,9 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "twins_assets_sensortemplateversion",
                 "default_permissions": ("view",),
+                "indexes": [
+                    models.Index(fields=["id", "version"], name="sensortemplate_version_row"),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -905,97 +953,11 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "twins_assets_sensorversion",
                 "default_permissions": ("view",),
+                "indexes": [
+                    models.Index(fields=["id", "version"], name="sensor_version_row"),
+                    models.Index(fields=["asset"], name="sensor_version_asset"),
+                ],
             },
-        ),
-        migrations.AddIndex(
-            model_name="change",
-            index=models.Index(fields=["made_at"], name="change_made_at"),
-        ),
-        migrations.AddIndex(
-            model_name="change",
-            index=models.Index(
-                condition=models.Q(("request", ""), _negated=True), fields=["request"], name="change_request"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="assetversion",
-            index=models.Index(fields=["id", "version"], name="asset_version_row"),
-        ),
-        migrations.AddIndex(
-            model_name="assetversion",
-            index=models.Index(fields=["parent"], name="asset_version_parent"),
-        ),
-        migrations.AddIndex(
-            model_name="assettypeversion",
-            index=models.Index(fields=["id", "version"], name="assettype_version_row"),
-        ),
-        migrations.AddIndex(
-            model_name="designversion",
-            index=models.Index(fields=["id", "version"], name="design_version_row"),
-        ),
-        migrations.AddIndex(
-            model_name="externalreferenceversion",
-            index=models.Index(fields=["id", "version"], name="externalreferenc_version_row"),
-        ),
-        migrations.AddIndex(
-            model_name="failurecodeversion",
-            index=models.Index(fields=["id", "version"], name="failurecode_version_row"),
-        ),
-        migrations.AddIndex(
-            model_name="grantversion",
-            index=models.Index(fields=["id", "version"], name="grant_version_row"),
-        ),
-        migrations.AddIndex(
-            model_name="installationversion",
-            index=models.Index(fields=["id", "version"], name="installation_version_row"),
-        ),
-        migrations.AddIndex(
-            model_name="installationversion",
-            index=models.Index(fields=["asset"], name="installation_version_asset"),
-        ),
-        migrations.AddIndex(
-            model_name="installationversion",
-            index=models.Index(fields=["item"], name="installation_version_item"),
-        ),
-        migrations.AddIndex(
-            model_name="itemversion",
-            index=models.Index(fields=["id", "version"], name="item_version_row"),
-        ),
-        migrations.AddIndex(
-            model_name="maintenanceeventversion",
-            index=models.Index(fields=["id", "version"], name="maintenanceevent_version_row"),
-        ),
-        migrations.AddIndex(
-            model_name="maintenanceeventversion",
-            index=models.Index(fields=["asset"], name="maintenanceevent_version_asset"),
-        ),
-        migrations.AddIndex(
-            model_name="parameterdefinitionversion",
-            index=models.Index(fields=["id", "version"], name="parameterdefinit_version_row"),
-        ),
-        migrations.AddIndex(
-            model_name="relationversion",
-            index=models.Index(fields=["id", "version"], name="relation_version_row"),
-        ),
-        migrations.AddIndex(
-            model_name="relationversion",
-            index=models.Index(fields=["source"], name="relation_version_source"),
-        ),
-        migrations.AddIndex(
-            model_name="relationversion",
-            index=models.Index(fields=["target"], name="relation_version_target"),
-        ),
-        migrations.AddIndex(
-            model_name="sensortemplateversion",
-            index=models.Index(fields=["id", "version"], name="sensortemplate_version_row"),
-        ),
-        migrations.AddIndex(
-            model_name="sensorversion",
-            index=models.Index(fields=["id", "version"], name="sensor_version_row"),
-        ),
-        migrations.AddIndex(
-            model_name="sensorversion",
-            index=models.Index(fields=["asset"], name="sensor_version_asset"),
         ),
         migrations.RunSQL(FUNCTIONS, NO_FUNCTIONS),
         *(KeepHistory(table) for table in TABLES),

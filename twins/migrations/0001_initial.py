@@ -151,6 +151,20 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["-trained_at", "-id"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("status", "champion")),
+                        fields=("design",),
+                        name="health_model_one_champion_of_a_design",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("status__in", ["candidate", "champion", "refused", "retired"])),
+                        name="health_model_status_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("horizon__gt", 0)), name="health_model_horizon_positive"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -236,6 +250,18 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name_plural": "health",
                 "ordering": ["health", "asset_id"],
+                "indexes": [
+                    models.Index(fields=["health", "asset"], name="assessment_worst_first"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("health__gte", 0), ("health__lte", 100)), name="assessment_health_0_to_100"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("coverage__gte", 0), ("coverage__lte", 1)),
+                        name="assessment_coverage_0_to_1",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -368,43 +394,6 @@ class Migration(migrations.Migration):
                     )
                 ],
             },
-        ),
-        migrations.AddConstraint(
-            model_name="healthmodel",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("status", "champion")),
-                fields=("design",),
-                name="health_model_one_champion_of_a_design",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="healthmodel",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("status__in", ["candidate", "champion", "refused", "retired"])),
-                name="health_model_status_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="healthmodel",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("horizon__gt", 0)), name="health_model_horizon_positive"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="assessment",
-            index=models.Index(fields=["health", "asset"], name="assessment_worst_first"),
-        ),
-        migrations.AddConstraint(
-            model_name="assessment",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("health__gte", 0), ("health__lte", 100)), name="assessment_health_0_to_100"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="assessment",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("coverage__gte", 0), ("coverage__lte", 1)), name="assessment_coverage_0_to_1"
-            ),
         ),
         # Bodies are compressed already; trying again would cost CPU on every acceptance.
         migrations.RunSQL(
