@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from twins.exceptions import ReadingsError
-from twins.lake.merge import last_of_each
+from twins.lake.merge import are_sorted, last_of_each
 from twins.lake.schema import Columns, column, from_microseconds, microseconds
 
 MAX_REJECTS = 1_000
@@ -141,7 +141,8 @@ def limits_of(sensor: np.ndarray, known: Mapping[int, tuple[float, float]]) -> L
 
 def sort_and_drop_repeats(readings: Columns) -> Columns:
     """Faultless readings sorted by (sensor, time); of two of one (sensor, time) the last row stays."""
-    kept = readings.take(last_of_each(readings.sensor, readings.time))
+    sensor, time = readings.sensor, readings.time
+    kept = readings if are_sorted(sensor, time) else readings.take(last_of_each(sensor, time))
     return kept._replace(sensor=kept.sensor.astype(np.int32, copy=False))
 
 

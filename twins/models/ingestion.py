@@ -27,7 +27,7 @@ class Batch(models.Model):
     sensor_max = models.IntegerField()
     time_min = models.DateTimeField()
     time_max = models.DateTimeField()
-    body = models.BinaryField(null=True, help_text="Arrow IPC stream, compressed; sensor, time, value, quality.")
+    body = models.BinaryField(null=True, help_text="Arrow IPC stream; sensor, time, value, quality.")
     landing = models.CharField(max_length=200, null=True, help_text="Path in the lake of a body too big for a row.")
     accepted_at = models.DateTimeField(db_default=Now())
     compacted_at = models.DateTimeField(null=True)

@@ -8,28 +8,35 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from functools import cache
 
 import pyarrow as pa
 
 from twins.exceptions import MalformedBody
 from twins.sources import cell
 from twins.sources.decoded import MAX_ROWS, DecodedReadings, check_rows
-from twins.sources.tables import check_schema, from_table
+from twins.sources.frames import read_framed, remember_frame
+from twins.sources.tables import check_schema, content_of, from_table
 
 _RECORDS, _DICTIONARY = 3, 2  # kinds of message, by the format's MessageHeader
 
 
 def decode_arrow(body: bytes) -> DecodedReadings:
     """The readings of an Arrow IPC stream; raises MalformedBody when it is none, or not of readings."""
+    if (framed := read_framed(body)) is not None:
+        readings, names = framed
+        table = cache(lambda: read_stream(body))
+        return DecodedReadings(readings, names, len(readings.time), lambda row: content_of(table(), row))
     try:
         facts = list(_batches(body))
         check_rows(min(sum(rows for rows, _ in facts), MAX_ROWS + 1))
-        if any(compressed for _, compressed in facts):
-            body = cell.opened(body, "arrow")
-        table = read_stream(body)
+        plain = cell.opened(body, "arrow") if any(compressed for _, compressed in facts) else body
+        opened = read_stream(plain)
     except (pa.ArrowException, OSError, ValueError, struct.error) as error:
         raise MalformedBody(f"The body is no valid Arrow IPC stream ({str(error)[:200]}).") from None
-    return from_table(table)
+    if plain is body:
+        remember_frame(body, opened)
+    return from_table(opened)
 
 
 def read_stream(body: bytes) -> pa.Table:

@@ -49,7 +49,7 @@ def from_table(table: pa.Table) -> DecodedReadings:
     quality, quality_finding = _qualities(table)
     names, sensor_finding = _sensors(table["sensor"])
     findings = [sensor_finding, time_finding, value_finding, quality_finding]
-    return gather(names, time, value, quality, findings, content=lambda row: _content(table, row))
+    return gather(names, time, value, quality, findings, content=lambda row: content_of(table, row))
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -134,8 +134,8 @@ def _qualities(table: pa.Table) -> tuple[np.ndarray, Finding]:
     return kept, (bad, lambda row: f"quality {found[row]} is not a whole number of 32 bits")
 
 
-def _content(table: pa.Table, row: int) -> str:
-    """The row as JSON would carry it."""
+def content_of(table: pa.Table, row: int) -> str:
+    """A row of a table that `check_schema` has passed as JSON would carry it."""
     cells = {name: table[name][row] for name in table.column_names}
     content = {name: cell.as_py() for name, cell in cells.items() if name != "time"}
     if isinstance(content["sensor"], bytes):

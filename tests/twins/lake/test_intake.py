@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, datetime
 from math import inf
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -138,3 +140,24 @@ def test_a_body_comes_back_as_it_was_and_a_broken_one_is_an_error() -> None:
     for broken in (b"", data[: len(data) // 2], b"x" * 100):
         with pytest.raises(LakeError, match="cannot be read"):
             lake.decode_body(broken)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 8, 63, 1000, 4000, 4001])
+def test_a_body_of_any_size_is_what_arrow_itself_would_write(rows: int) -> None:
+    rng = np.random.default_rng(rows)
+    written = lake.Columns(
+        np.arange(rows, dtype=np.int32),
+        rng.integers(0, 2**50, rows),
+        rng.normal(size=rows),
+        np.full(rows, -1, np.int32),
+    )
+    data = lake.encode_body(written)
+
+    assert [one.tolist() for one in lake.columns_of(lake.decode_body(data))] == [one.tolist() for one in written]
+    assert (len(data) < 24 * rows) == (rows > 4000)
+    lake.decode_body(data).validate(full=True)
+    if rows <= 4000:
+        sink = io.BytesIO()
+        with pa.ipc.new_stream(sink, lake.BODY_SCHEMA) as writer:
+            writer.write_table(lake.decode_body(data))
+        assert data == sink.getvalue()

@@ -1,0 +1,107 @@
+"""Arrow streams that are laid out like one that was opened before: their columns are looked at where they must lie.
+
+To open and check a stream of a thousand readings takes longer than all that is asked of them afterwards, and a
+gateway's bodies differ only in the bytes of their columns. Whatever else a stream holds (schema, lengths, places,
+padding) is compared with that of one that pyarrow has opened, checked and read without copying: where all of it is the
+same, so are the places. What pyarrow checks in the columns themselves is asked of each stream.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from twins.lake import Columns
+from twins.sources.columns import FIRST_US, LAST_US
+
+_MOST = 64
+"""Frames that are remembered: of more, the last ones that were learned."""
+_LARGEST = 16 << 10
+"""Bytes beside the columns; a stream with more is opened each time."""
+_NAME = pa.binary(16)
+
+
+class _Frame(NamedTuple):
+    """Where the columns of a stream lie, and all that lies between them."""
+
+    rows: int
+    names: int
+    """How many there are."""
+    places: tuple[int, int, int, int, int | None]
+    """Of names, codes, times, values and qualities, if there are any."""
+    rest: tuple[tuple[int, int, bytes], ...]
+    """Where a piece begins and ends, and its bytes."""
+
+    def fits(self, body: bytes) -> bool:
+        return all(body[begin:end] == piece for begin, end, piece in self.rest)
+
+
+_frames: OrderedDict[int, _Frame] = OrderedDict()
+"""By the length of the stream."""
+
+
+def read_framed(body: bytes) -> tuple[Columns, pa.Array] | None:
+    """Readings by the numbers of their names, and these; None where only opening the stream tells, or what is wrong."""
+    frame = _frames.get(len(body))
+    if frame is None or not frame.fits(body):
+        return None
+    at, codes, times, values, qualities = frame.places
+    code = np.frombuffer(body, np.int32, frame.rows, codes)
+    time = np.frombuffer(body, np.int64, frame.rows, times)
+    if code.min() < 0 or code.max() >= frame.names or time.min() < FIRST_US or time.max() > LAST_US:
+        return None
+    value = np.frombuffer(body, np.float64, frame.rows, values)
+    quality = np.zeros(frame.rows, np.int32)
+    if qualities is not None:
+        quality = np.frombuffer(body, np.int32, frame.rows, qualities)
+    names = pa.py_buffer(body).slice(at, 16 * frame.names)
+    return Columns(code, time, value, quality), pa.Array.from_buffers(_NAME, frame.names, [None, names])
+
+
+def remember_frame(body: bytes, table: pa.Table) -> None:
+    """Learn from a stream and what it was read as, checked, if its columns can be looked at like this at all."""
+    spans = _spans(body, table)
+    if spans is None or len(body) - sum(end - begin for begin, end in spans) > _LARGEST:
+        return
+    places = [begin for begin, _ in spans]
+    rows, names = table.num_rows, len(table["sensor"].chunk(0).dictionary)
+    quality = places[4] if len(places) == 5 else None
+    _frames[len(body)] = _Frame(rows, names, (*places[:4], quality), _between(body, spans))  # type: ignore[arg-type]
+    while len(_frames) > _MOST:
+        _frames.popitem(last=False)
+
+
+def _spans(body: bytes, table: pa.Table) -> list[tuple[int, int]] | None:
+    """Where names, codes, times, values and qualities begin and end; None where one of them does not lie in the body as
+    it is used."""
+    if any(column.num_chunks != 1 or column.null_count for column in table.columns):
+        return None
+    sensor, time, value = (table[name].chunk(0) for name in ("sensor", "time", "value"))
+    if sensor.type != pa.dictionary(pa.int32(), _NAME) or sensor.dictionary.null_count:
+        return None
+    if not pa.types.is_timestamp(time.type) or time.type.unit != "us" or value.type != pa.float64():
+        return None
+    arrays = [sensor.dictionary, sensor.indices, time, value]
+    if "quality" in table.column_names:
+        arrays.append(table["quality"].chunk(0))
+        if arrays[-1].type != pa.int32():
+            return None
+    start = pa.py_buffer(body).address
+    spans = []
+    for array in arrays:
+        width = array.type.bit_width // 8
+        begin = array.buffers()[1].address - start + width * array.offset
+        spans.append((begin, begin + width * len(array)))
+    return spans if all(0 <= begin < end <= len(body) for begin, end in spans) else None
+
+
+def _between(body: bytes, spans: list[tuple[int, int]]) -> tuple[tuple[int, int, bytes], ...]:
+    pieces, at = [], 0
+    for begin, end in [*sorted(spans), (len(body), len(body))]:
+        if begin > at:
+            pieces.append((at, begin, body[at:begin]))
+        at = max(at, end)
+    return tuple(pieces)
