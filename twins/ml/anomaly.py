@@ -6,7 +6,8 @@ distance is judged against its own decaying maximum, whose half-life grows with 
 quick to learn what is usual and an old one slow to forget it. What rises near that maximum is an onset; while it lasts
 nothing more is said. Stuck values, silence and limits are not novel, so plain checks stand beside it.
 
-The state of a sensor is one row of numbers, which is also what is stored; NaN never enters it.
+The state of a sensor is one row of numbers; NaN never enters it. It is stored as it was at one time and, apart from
+that, with what has changed since: a few means and its head, where the whole would be written for every new reading.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 
 from twins.ml.lives import Floats, Ints
 from twins.ml.states import (
+    AT_BLOCKS,
     AT_EVERY,
     AT_GONE,
     AT_ROSE,
@@ -27,8 +30,11 @@ from twins.ml.states import (
     AT_TOLD,
     AT_VALUE,
     AT_VERSION,
+    HEAD,
+    KEPT,
     LEARNED,
     NUMBER,
+    RECENT,
     REST,
     SILENT,
     STATE_SIZE,
@@ -82,18 +88,67 @@ def new_state() -> Floats:
     return state
 
 
-def dump_state(state: Floats) -> bytes:
-    """The row as bytes, little-endian."""
-    return state.astype("<f8").tobytes()
+class Stored(NamedTuple):
+    """What is stored of a state."""
+
+    whole: bytes | None
+    """All of it as it was at one time; None: what is stored stands, or nothing is."""
+    recent: bytes = b""
+    """Its head now, and the means since then; empty: nothing has changed since."""
 
 
-def load_state(content: bytes) -> Floats:
-    """The row of stored bytes; a new one when they are of another version, because learning again takes little."""
-    if len(content) == 8 * STATE_SIZE:
-        state = np.frombuffer(content, "<f8").astype(np.float64)
-        if state[AT_VERSION] == NUMBER:
-            return state
-    return new_state()
+class States(NamedTuple):
+    """States of several sensors."""
+
+    rows: Floats
+    """[sensors, STATE_SIZE]"""
+    blocks: Ints
+    """How many blocks each had when it was stored as a whole, -1 for none."""
+
+
+def load_states(stored: Sequence[Stored]) -> States:
+    """States of stored bytes; new ones of nothing or another version, because learning again takes little."""
+    new = new_state()
+    nothing = bytes(new.nbytes)
+    wholes = [one.whole if one.whole and len(one.whole) == len(nothing) else None for one in stored]
+    # Put together in memory that can be written to, so that it is not copied again.
+    joined = np.frombuffer(bytearray().join([whole or nothing for whole in wholes]), "<f8")
+    rows = joined.astype(np.float64, copy=False).reshape(-1, STATE_SIZE)
+    blocks = rows[:, AT_BLOCKS].astype(np.int64)
+    known = (rows[:, AT_VERSION] == NUMBER) & np.array([whole is not None for whole in wholes], np.bool_)
+    rows[~known], blocks[~known] = new, -1
+    for row in np.flatnonzero(known).tolist():
+        if recent := stored[row].recent:
+            _go_on(rows[row], np.frombuffer(recent, "<f8"))
+    return States(rows, blocks)
+
+
+def _go_on(state: Floats, recent: Floats) -> None:
+    """Bring a state to where its head and the means since then say."""
+    first, count = int(state[AT_BLOCKS]) % KEPT, len(recent) - HEAD
+    state[:HEAD] = recent[:HEAD]
+    upto = min(count, KEPT - first)
+    state[HEAD + first : HEAD + first + upto] = recent[HEAD : HEAD + upto]
+    state[HEAD : HEAD + count - upto] = recent[HEAD + upto :]
+
+
+def dump_states(states: States) -> list[Stored]:
+    """What is to be stored of each: what is recent, or all of it where that has become too much or there is nothing."""
+    made = np.where(states.blocks < 0, RECENT + 1, states.rows[:, AT_BLOCKS].astype(np.int64) - states.blocks)
+    return [
+        Stored(_bytes(row)) if count > RECENT else Stored(None, _bytes(_recent(row, block % KEPT, count)))
+        for row, block, count in zip(states.rows, states.blocks.tolist(), made.tolist(), strict=True)
+    ]
+
+
+def _bytes(numbers: Floats) -> bytes:
+    return numbers.astype("<f8", copy=False).tobytes()
+
+
+def _recent(state: Floats, first: int, count: int) -> Floats:
+    """The head of a state and so many means from one on."""
+    upto = HEAD + min(first + count, KEPT)
+    return np.concatenate([state[:HEAD], state[HEAD + first : upto], state[HEAD : HEAD + max(first + count - KEPT, 0)]])
 
 
 def read_until(state: Floats) -> int:
@@ -102,25 +157,38 @@ def read_until(state: Floats) -> int:
 
 
 def watch(watched: Watched, state: Floats, times: Ints, values: Floats) -> list[Finding]:
-    """Advance `state` in place by readings in order of time, and say what began or ended.
+    """`watch_all` for one sensor."""
+    return watch_all([watched], state[None], times, values, bounds=np.array([[0, len(times)]]), since=np.array([0]))
 
-    Readings not newer than the state are passed over: given twice, they count once. So is what is not a number.
+
+def watch_all(
+    watched: Sequence[Watched], states: Floats, times: Ints, values: Floats, *, bounds: Ints, since: Ints
+) -> list[Finding]:
+    """Advance `states` [sensors, STATE_SIZE] in place by readings in order of time, those of each sensor in its row of
+    `bounds` [sensors, 2], and say what began or ended, in order of sensors, then of time.
+
+    Readings earlier than `since`, or not newer than the state, are passed over: given twice, they count once. So is
+    what is not a number. Of one sensor no more than the first 200 findings are told.
     """
-    fresh = np.isfinite(values) & (times > read_until(state))
-    times, values = times[fresh], values[fresh]
-    if not len(times):
-        return []
-    limits = np.array([np.nan if bound is None else bound for bound in (watched.low, watched.high)])
-    found = np.empty((_MOST, 5))
-    every = 0.0 if watched.interval is None else watched.interval * 1e6
+    limits = np.array([[np.nan if bound is None else bound for bound in (one.low, one.high)] for one in watched])
+    every = np.array([0.0 if one.interval is None else one.interval * 1e6 for one in watched])
+    measures = np.array([one.measures for one in watched], np.bool_)
+    times, values = times.view(), values.view()
+    # Told apart by the compiler, so always the same.
+    times.flags.writeable = values.flags.writeable = False
     # Compiled at first use: neither a web server nor a notebook that only reads should wait for it.
-    from twins.ml.anomaly_loop import advance
+    from twins.ml.anomaly_loop import advance_all
 
-    count = advance(state, times, values, limits, every, watched.measures, found)
-    return [
-        Finding(watched.sensor, Kind(int(kind)), int(time), float(value), float(score), bool(begins))
-        for kind, time, value, score, begins in found[:count]
-    ]
+    told: list[Finding] = []
+    found = np.empty((_MOST + 2 * len(watched), 6))
+    done = 0
+    while done < len(watched):
+        done, count = advance_all(done, states, times, values, bounds, since, limits, every, measures, _MOST, found)
+        told += [
+            Finding(watched[int(row)].sensor, Kind(int(kind)), int(time), value, score, bool(begins))
+            for kind, time, value, score, begins, row in found[:count].tolist()
+        ]
+    return told
 
 
 def find_silence(watched: Watched, state: Floats, *, now: int) -> Finding | None:
@@ -135,11 +203,3 @@ def find_silence(watched: Watched, state: Floats, *, now: int) -> Finding | None
     return Finding(
         watched.sensor, Kind.GAP, int(state[AT_TIME]), float(state[AT_VALUE]), float(quiet / every), begins=True
     )
-
-
-def watch_all(
-    watched: Sequence[Watched], states: Sequence[Floats], readings: Sequence[tuple[Ints, Floats]]
-) -> list[Finding]:
-    """`watch` for many sensors; findings in order of sensors, then of time."""
-    pairs = zip(watched, states, readings, strict=True)
-    return [finding for one, state, (times, values) in pairs for finding in watch(one, state, times, values)]

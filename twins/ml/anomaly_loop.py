@@ -1,6 +1,6 @@
 """The compiled loop of the anomaly detector: every reading once, in order of time. Importing this compiles it.
 
-Kept on disk where that is possible. A row of findings is (kind, time, value, score, begins), as in `anomaly.Finding`.
+Kept on disk where that is possible. A row of findings is (kind, time, value, score, begins, row of the sensor).
 """
 
 # ruff: noqa: PLR0917 (compiled functions take arrays by position)
@@ -49,11 +49,31 @@ from twins.ml.states import (
 
 
 @compiled_at_once
-def advance(state, times, values, limits, every, measures, found):  # type: ignore[no-untyped-def]
-    """Advance `state` by readings newer than it and fill `found` [most, 5]; how many rows of it were filled."""
+def advance_all(first, states, times, values, bounds, since, limits, every, measures, most, found):  # type: ignore[no-untyped-def]
+    """Advance rows of `states` from `first` on and fill `found`, up to where it may not hold the `most` that one more
+    row may find; which row that is, and how many findings there are."""
+    count = 0
+    for row in range(first, len(states)):
+        if count + most > len(found):
+            return row, count
+        low, high = bounds[row]
+        own = found[count : count + most]
+        filled = _advance(
+            states[row], times[low:high], values[low:high], since[row], limits[row], every[row], measures[row], own
+        )
+        own[:filled, 5] = row
+        count += filled
+    return len(states), count
+
+
+@compiled_at_once
+def _advance(state, times, values, since, limits, every, measures, found):  # type: ignore[no-untyped-def]
+    """Advance `state` by readings newer than it and fill `found` [most, 6]; how many rows of it were filled."""
     count = 0
     for row in range(len(times)):
         time, value = times[row], values[row]
+        if time < since or time <= state[AT_TIME] or not np.isfinite(value):
+            continue
         count = _gap(state, time, value, every, found, count)
         count = _limits(state, time, value, limits, found, count)
         count = _flat_line(state, time, value, measures, found, count)

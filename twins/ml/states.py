@@ -47,3 +47,5 @@ HEAD = 20
 """Block means follow from here as a ring."""
 STATE_SIZE = HEAD + KEPT
 """Numbers in the state of one sensor."""
+RECENT = 192
+"""Most means that are stored apart from a state, with its head; what is more would not lie beside its key."""

@@ -13,6 +13,9 @@ class SensorState(models.Model):
     sensor = models.OneToOneField("twins_assets.Sensor", models.CASCADE, primary_key=True, related_name="watch_state")
     until = models.DateTimeField(help_text="Readings up to this time are counted.")
     state = models.BinaryField(help_text="Numbers, little-endian; see twins.ml.states.")
+    recent = models.BinaryField(
+        default=b"", db_default=b"", help_text="What has changed since, a small part; empty: nothing."
+    )
 
     class Meta:
         ordering = ["sensor_id"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import connection
 
-from twins.ml.anomaly import Watched
+from twins.ml.anomaly import Stored, Watched
 from twins.models import FindingKind
 from twins.selectors.arrays import integers
 from twins.selectors.binding import binding_cursor
@@ -29,7 +29,7 @@ class WatchedSensor:
     """Time of the newest compacted reading that is not from the future."""
     until: datetime | None
     """None: it was never looked at."""
-    state: bytes | None
+    state: Stored
 
 
 def newly_read(*, now: datetime, limit: int) -> list[WatchedSensor]:
@@ -55,9 +55,9 @@ def _rows(statement: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
 
 
 def _sensor(row: tuple[Any, ...]) -> WatchedSensor:
-    sensor, asset, role, low, high, interval, newest, until, state = row
+    sensor, asset, role, low, high, interval, newest, until, state, recent = row
     watched = Watched(sensor, measures=role == "measurement", low=low, high=high, interval=interval)
-    return WatchedSensor(sensor, asset, watched, newest, until, None if state is None else bytes(state))
+    return WatchedSensor(sensor, asset, watched, newest, until, Stored(state, recent or b""))
 
 
 @dataclass(frozen=True)
@@ -82,13 +82,13 @@ def corrected_sensors(*, now: datetime, limit: int) -> list[Corrected]:
 
 _COLUMNS = "sensor.id, sensor.asset_id, sensor.role, sensor.valid_min, sensor.valid_max, sensor.expected_interval"
 _NEWLY_READ = f"""
-SELECT {_COLUMNS}, least(newest.time, %s), known.until, known.state
+SELECT {_COLUMNS}, least(newest.time, %s), known.until, known.state, known.recent
 FROM twins_sensorstate known JOIN twins_assets_sensor sensor ON sensor.id = known.sensor_id
 JOIN twins_latestreading newest ON newest.sensor_id = known.sensor_id
 WHERE known.until < least(newest.time, %s) ORDER BY known.until, sensor.id LIMIT %s
 """  # noqa: S608
 _NEVER_WATCHED = f"""
-SELECT {_COLUMNS}, least(newest.time, %s), NULL, NULL
+SELECT {_COLUMNS}, least(newest.time, %s), NULL, NULL, NULL
 FROM twins_latestreading newest JOIN twins_assets_sensor sensor ON sensor.id = newest.sensor_id
 WHERE NOT EXISTS (SELECT FROM twins_sensorstate known WHERE known.sensor_id = sensor.id) ORDER BY sensor.id LIMIT %s
 """  # noqa: S608
@@ -99,15 +99,15 @@ WITH corrected AS (
         SELECT FROM twins_correction seen WHERE seen.sensor_id = waiting.sensor_id AND seen.watched
         AND seen.found_at > now() - interval '1 hour')
     GROUP BY sensor_id ORDER BY min(id) LIMIT %s)
-SELECT {_COLUMNS}, least(newest.time, %s), known.until, known.state, corrected.first, corrected.last,
-       corrected.correction
+SELECT {_COLUMNS}, least(newest.time, %s), known.until, known.state, known.recent, corrected.first,
+       corrected.last, corrected.correction
 FROM corrected JOIN twins_assets_sensor sensor ON sensor.id = corrected.sensor_id
 LEFT JOIN twins_latestreading newest ON newest.sensor_id = sensor.id
 LEFT JOIN twins_sensorstate known ON known.sensor_id = sensor.id ORDER BY corrected.correction
 """  # noqa: S608
 # Who has an interval is asked when ten of them have passed; the others every so often, the oldest first.
 _SILENT = f"""
-SELECT {_COLUMNS}, known.until, known.until, known.state
+SELECT {_COLUMNS}, known.until, known.until, known.state, known.recent
 FROM twins_sensorstate known JOIN twins_assets_sensor sensor ON sensor.id = known.sensor_id
 WHERE known.until < least(%s - 10 * coalesce(sensor.expected_interval, 0) * interval '1 second', %s)
   AND NOT EXISTS (SELECT FROM twins_finding open WHERE open.sensor_id = sensor.id AND open.kind = 'gap'

@@ -12,15 +12,16 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import accumulate
 
+import numpy as np
 from django.db import connection, transaction
 
 from twins import events
-from twins.lake import from_microseconds, microseconds
+from twins.lake import microseconds
 from twins.ml import Readings
 from twins.ml import anomaly as detector
-from twins.models import Finding
-from twins.selectors.arrays import integers
+from twins.selectors.arrays import floats, integers, words
 from twins.selectors.binding import binding_cursor
 from twins.selectors.readings import scan_readings
 from twins.selectors.watching import (
@@ -42,13 +43,13 @@ _TAUGHT_READINGS = 5_000
 _FIRST_LOOK, _SHORTEST_LOOK, _LONGEST_LOOK = timedelta(days=7), timedelta(hours=1), timedelta(days=60)
 """How much of the past a sensor without a declared interval is taught from; bounds for those with one."""
 _AT_ONCE = 500
-"""States in one statement, of some kilobytes each."""
+"""States in one statement, of up to 8 kB each."""
 KEPT = timedelta(days=90)
 MOST_KEPT = 1_000_000
 _LOCK = 7_305_003
 
-_State = tuple[int, datetime, bytes]
-"""Of a sensor: until when it was looked at, and what is stored of its detector."""
+_Looked = tuple[int, datetime]
+"""A sensor, and until when it was looked at."""
 
 
 def watch_arrivals(*, now: datetime, limit: int = MOST_A_ROUND) -> int:
@@ -76,7 +77,9 @@ def _watch_again(now: datetime) -> int:
     if not corrected:
         return 0
     # Taken as never watched, which also says how far back their past is read.
-    again = [(each, replace(each.one, until=None, state=None)) for each in corrected if _was_seen(each)]
+    again = [
+        (each, replace(each.one, until=None, state=detector.Stored(None))) for each in corrected if _was_seen(each)
+    ]
     again = [(each, one) for each, one in again if each.last >= _since(one, now)]
     for each, one in again:
         found = _advance([one], now)
@@ -94,8 +97,8 @@ def _watch_again(now: datetime) -> int:
 
 
 def _was_seen(corrected: Corrected) -> bool:
-    state = corrected.one.state
-    return state is not None and microseconds(corrected.first) <= detector.read_until(detector.load_state(state))
+    states = detector.load_states([corrected.one.state])
+    return microseconds(corrected.first) <= detector.read_until(states.rows[0])
 
 
 def notice_silence(*, now: datetime, limit: int = MOST_A_ROUND) -> int:
@@ -131,69 +134,85 @@ def _reach(one: WatchedSensor, now: datetime) -> int:
 
 
 def _advance(waiting: Sequence[WatchedSensor], now: datetime) -> list[detector.Finding]:
-    start = min(_since(one, now) for one in waiting)
+    since = [_since(one, now) for one in waiting]
     # To the microsecond: what is dated later than now is read when its time has come.
-    table = scan_readings(sensors=[one.sensor for one in waiting], start=start, end=now + timedelta(microseconds=1))
-    readings, end = Readings(table), microseconds(now)
-    states: list[_State] = []
-    found: list[detector.Finding] = []
-    for one in waiting:
-        state = detector.load_state(one.state) if one.state is not None else detector.new_state()
-        since = microseconds(_since(one, now))
-        found += detector.watch(one.watched, state, *readings.between(one.sensor, since, end))
-        # Nothing good up to now counts as looked at too, or a sensor that sends only bad readings is read for ever.
-        until = max(one.newest, one.until or one.newest)
-        states.append((one.sensor, until, detector.dump_state(state)))
-    _write(states)
+    table = scan_readings(
+        sensors=[one.sensor for one in waiting], start=min(since), end=now + timedelta(microseconds=1)
+    )
+    readings, states = Readings(table), detector.load_states([one.state for one in waiting])
+    found = detector.watch_all(
+        [one.watched for one in waiting],
+        states.rows,
+        readings.time,
+        readings.value,
+        bounds=np.array([readings.bounds(one.sensor) for one in waiting]),
+        since=np.array([microseconds(each) for each in since]),
+    )
+    # Nothing good up to now counts as looked at too, or a sensor that sends only bad readings is read for ever.
+    _write([(one.sensor, max(one.newest, one.until or one.newest)) for one in waiting], states)
     return found
 
 
 def _find_silence(quiet: Sequence[WatchedSensor], now: datetime) -> list[detector.Finding]:
-    states: list[_State] = []
-    found: list[detector.Finding] = []
-    for one in quiet:
-        if one.state is None or one.until is None:
-            continue
-        state = detector.load_state(one.state)
-        finding = detector.find_silence(one.watched, state, now=microseconds(now))
-        if finding is not None:
-            found.append(finding)
-            states.append((one.sensor, one.until, detector.dump_state(state)))
-    _write(states)
-    return found
+    states = detector.load_states([one.state for one in quiet])
+    looked: list[_Looked] = []
+    found: dict[int, detector.Finding] = {}
+    for row, one in enumerate(quiet):
+        finding = detector.find_silence(one.watched, states.rows[row], now=microseconds(now))
+        if finding is not None and one.until is not None:
+            found[row] = finding
+            looked.append((one.sensor, one.until))
+    rows = list(found)
+    _write(looked, detector.States(states.rows[rows], states.blocks[rows]))
+    return list(found.values())
 
 
-def _write(states: Sequence[_State]) -> None:
-    rows = sorted(states)
+def _write(looked: Sequence[_Looked], states: detector.States) -> None:
+    """Keep states: as a whole where they must be, else what is recent of them."""
+    stored = sorted(zip(looked, detector.dump_states(states), strict=True))
+    wholes = [(*sensor, state.whole) for sensor, state in stored if state.whole is not None]
+    recent = [(*sensor, state.recent) for sensor, state in stored if state.whole is None]
     with binding_cursor(binary=True) as cursor:
-        for at in range(0, len(rows), _AT_ONCE):
-            columns = zip(*rows[at : at + _AT_ONCE], strict=True)
-            cursor.execute(_KEEP_STATES, [list(column) for column in columns])
+        for statement, rows in ((_KEEP_WHOLE, wholes), (_KEEP_RECENT, recent)):
+            for at in range(0, len(rows), _AT_ONCE):
+                sensors, until, content = zip(*rows[at : at + _AT_ONCE], strict=True)
+                sizes = [len(each) for each in content]
+                firsts = [end - size + 1 for end, size in zip(accumulate(sizes), sizes, strict=True)]
+                times = integers(map(microseconds, until))
+                cursor.execute(
+                    statement, [b"".join(content), integers(sensors), times, integers(firsts), integers(sizes)]
+                )
 
 
-# Bytes as bytes: a state is 8 kB, which the framework would write in 16 kB of digits.
-_KEEP_STATES = """
+# Bytes as bytes, and all in one piece: they would be written in twice as many digits, or looked at one by one.
+_KEEP_WHOLE = """
 INSERT INTO twins_sensorstate (sensor_id, until, state)
-SELECT * FROM unnest(%s::int[], %s::timestamptz[], %b::bytea[])
-ON CONFLICT (sensor_id) DO UPDATE SET until = excluded.until, state = excluded.state
+SELECT sensor, to_timestamp(0) + until * interval '1 microsecond', substr(%b::bytea, first, size)
+FROM unnest(%s::int[], %s::bigint[], %s::int[], %s::int[]) AS new(sensor, until, first, size)
+ON CONFLICT (sensor_id) DO UPDATE SET until = excluded.until, state = excluded.state, recent = ''
+"""
+_KEEP_RECENT = """
+UPDATE twins_sensorstate known
+SET recent = substr(%b::bytea, first, size), until = to_timestamp(0) + new.until * interval '1 microsecond'
+FROM unnest(%s::int[], %s::bigint[], %s::int[], %s::int[]) AS new(sensor, until, first, size)
+WHERE known.sensor_id = new.sensor
 """
 
 
 def _store(found: Sequence[detector.Finding], assets: dict[int, int]) -> None:
     """Write what began, end what is over, and tell."""
     began = [one for one in found if one.begins]
-    rows = [
-        Finding(
-            sensor_id=one.sensor,
-            asset_id=assets[one.sensor],
-            kind=KINDS[one.kind],
-            started_at=from_microseconds(one.time),
-            value=one.value,
-            score=one.score,
-        )
-        for one in began
+    columns = [
+        integers(one.sensor for one in began),
+        integers(assets[one.sensor] for one in began),
+        words(KINDS[one.kind].value for one in began),
+        integers(one.time for one in began),
+        floats(one.value for one in began),
+        floats(one.score for one in began),
     ]
-    Finding.objects.bulk_create(rows, ignore_conflicts=True, batch_size=1000)
+    if began:
+        with binding_cursor(prepared=False) as cursor:
+            cursor.execute(_BEGIN, columns)
     _end([one for one in found if not one.begins])
     if found:
         events.publish("findings", {"assets": sorted({assets[one.sensor] for one in found})})
@@ -201,21 +220,31 @@ def _store(found: Sequence[detector.Finding], assets: dict[int, int]) -> None:
 
 def _end(ended: Sequence[detector.Finding]) -> None:
     """End what is over: the first ending of each sensor and kind, in order of time, then the second, and so on."""
-    turns: defaultdict[int, list[tuple[int, str, datetime]]] = defaultdict(list)
+    turns: defaultdict[int, list[tuple[int, str, int]]] = defaultdict(list)
     seen: Counter[tuple[int, detector.Kind]] = Counter()
     for one in sorted(ended, key=lambda one: (one.sensor, one.kind, one.time)):
-        turns[seen[one.sensor, one.kind]].append((one.sensor, KINDS[one.kind].value, from_microseconds(one.time)))
+        turns[seen[one.sensor, one.kind]].append((one.sensor, KINDS[one.kind].value, one.time))
         seen[one.sensor, one.kind] += 1
     with binding_cursor(prepared=False) as cursor:
         for _, rows in sorted(turns.items()):
             sensors, kinds, times = zip(*rows, strict=True)
-            cursor.execute(_END, [integers(sensors), list(kinds), list(times)])
+            cursor.execute(_END, [integers(sensors), words(kinds), integers(times)])
 
 
+# What is there already was found by a run before.
+_BEGIN = """
+INSERT INTO twins_finding (sensor_id, asset_id, kind, started_at, value, score)
+SELECT sensor, asset, kind, to_timestamp(0) + time * interval '1 microsecond', value, score
+FROM unnest(%s::int[], %s::bigint[], %s::text[], %s::bigint[], %s::float8[], %s::float8[])
+     AS new(sensor, asset, kind, time, value, score)
+ON CONFLICT DO NOTHING
+"""
 # The oldest that is open and began before.
 _END = """
 UPDATE twins_finding SET ended_at = ended.time FROM (
-    SELECT oldest.id, ending.time FROM unnest(%s::int[], %s::text[], %s::timestamptz[]) AS ending(sensor, kind, time)
+    SELECT oldest.id, ending.time FROM (
+        SELECT sensor, kind, to_timestamp(0) + at * interval '1 microsecond' AS time
+        FROM unnest(%s::int[], %s::text[], %s::bigint[]) AS given(sensor, kind, at)) ending
     CROSS JOIN LATERAL (
         SELECT id FROM twins_finding WHERE sensor_id = ending.sensor AND kind = ending.kind AND ended_at IS NULL
         AND started_at <= ending.time ORDER BY started_at LIMIT 1) oldest) ended

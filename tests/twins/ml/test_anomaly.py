@@ -8,7 +8,21 @@ import sys
 import numpy as np
 import pytest
 
-from twins.ml.anomaly import Finding, Kind, Watched, dump_state, find_silence, load_state, new_state, read_until, watch
+from twins.ml.anomaly import (
+    Finding,
+    Kind,
+    States,
+    Stored,
+    Watched,
+    dump_states,
+    find_silence,
+    load_states,
+    new_state,
+    read_until,
+    watch,
+    watch_all,
+)
+from twins.ml.states import AT_BLOCKS, HEAD, RECENT, STATE_SIZE
 
 SECOND = 1_000_000
 WATCHED = Watched(7)
@@ -56,17 +70,65 @@ def test_the_distance_is_that_of_the_nearest_window_before() -> None:
     assert state[4] == pytest.approx(top, rel=1e-12)
 
 
-def test_readings_one_by_one_and_all_at_once_are_the_same() -> None:
-    times, values = wave(3000)
+def stored_after(before: Stored, states: States) -> Stored:
+    """What is stored once these states of one sensor were, as a table would keep it."""
+    [stored] = dump_states(states)
+    return stored if stored.whole is not None else Stored(before.whole, stored.recent)
+
+
+@pytest.mark.parametrize("count", [7, 4 * RECENT + 5, 4 * RECENT + 7])
+def test_readings_some_by_some_and_all_at_once_are_the_same(count: int) -> None:
+    times, values = wave(6000)
     values[2500:2520] = 90.0
-    whole, piecewise = new_state(), new_state()
+    whole, stored = new_state(), Stored(None)
     at_once = watch(WATCHED, whole, times, values)
     found: list[Finding] = []
-    for start in range(0, 3000, 7):
-        piecewise = load_state(dump_state(piecewise))
-        found += watch(WATCHED, piecewise, times[start : start + 7], values[start : start + 7])
+    for start in range(0, 6000, count):
+        states = load_states([stored])
+        found += watch(WATCHED, states.rows[0], times[start : start + count], values[start : start + count])
+        stored = stored_after(stored, states)
     assert found == at_once
-    assert piecewise.tolist() == whole.tolist()
+    assert load_states([stored]).rows[0].tolist() == whole.tolist()
+
+
+def test_a_state_is_stored_as_a_whole_only_when_much_of_it_has_changed() -> None:
+    times, values = wave(4 * (RECENT + 2))
+    stored, states = Stored(None), load_states([Stored(None)])
+    wholes = []
+    for block in range(RECENT + 2):
+        rows = slice(4 * block, 4 * block + 4)
+        watch(WATCHED, states.rows[0], times[rows], values[rows])
+        [dumped] = dump_states(states)
+        if dumped.whole is None:
+            assert len(dumped.recent) == 8 * (HEAD + block)
+        else:
+            assert (len(dumped.whole), dumped.recent) == (8 * STATE_SIZE, b"")
+            wholes.append(block)
+        stored = stored_after(stored, states)
+        states = load_states([stored])
+    assert wholes == [0, RECENT + 1]
+    assert states.blocks.tolist() == [RECENT + 2]
+    assert states.rows[0, AT_BLOCKS] == RECENT + 2
+
+
+def test_many_sensors_are_watched_as_each_of_them_would_be() -> None:
+    times, values = wave(3000)
+    values[1500:1800:2] = 90.0
+    watched = [Watched(1), Watched(2, high=50.0), Watched(3, measures=False), Watched(4, low=90.0, interval=1.0)]
+    bounds = np.array([[0, 1000], [1000, 2000], [0, 0], [2000, 3000]])
+    since = np.array([0, times[1500], 0, times[2000]])
+    rows = np.stack([new_state() for _ in watched])
+    found = watch_all(watched, rows, times, values, bounds=bounds, since=since)
+
+    alone = [new_state() for _ in watched]
+    expected = []
+    for one, state, (low, high), first in zip(watched, alone, bounds, since, strict=True):
+        own = slice(max(low, np.searchsorted(times, first)), high)
+        expected += watch(one, state, times[own], values[own])
+    assert len({one.sensor for one in found}) == 3
+    assert sum(one.sensor == 2 for one in found) > 100
+    assert found == expected
+    assert rows.tolist() == [state.tolist() for state in alone]
 
 
 def test_given_twice_counts_once() -> None:
@@ -160,9 +222,12 @@ def test_a_state_of_another_version_is_learned_anew() -> None:
     times, values = wave(100)
     state = new_state()
     watch(WATCHED, state, times, values)
+    good = state.tobytes()
     state[0] = 99.0
-    assert load_state(dump_state(state)).tolist() == new_state().tolist()
-    assert load_state(b"short").tolist() == new_state().tolist()
+    states = load_states([Stored(state.tobytes(), good[: 8 * HEAD]), Stored(b"short"), Stored(None), Stored(good)])
+    assert states.rows[:3].tolist() == [new_state().tolist()] * 3
+    assert states.blocks.tolist() == [-1, -1, -1, 25]
+    assert states.rows[3].tobytes() == good
 
 
 def test_nothing_is_compiled_before_something_is_watched() -> None:

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from assets.models import Sensor
 from twins import events
-from twins.ml.anomaly import load_state
+from twins.ml.anomaly import Stored, load_states
 from twins.ml.states import AT_BLOCKS, AT_COUNT
 from twins.models import Correction, Finding, SensorState
 from twins.selectors.watching import never_watched, newly_read, unsound_sensors
@@ -69,6 +69,30 @@ def test_a_sensor_is_looked_at_once_for_what_is_new(sensor_keys, send) -> None:
     assert (state.sensor_id, state.until) == (sensor_keys[0], START + 499 * MINUTE)
     send(sensor_keys[0], [50.0, 51.0], START + 500 * MINUTE)
     assert watch_arrivals(now=NOW) == 1
+
+
+def test_what_is_new_is_stored_beside_a_state_and_counts_as_if_all_came_at_once(sensor_keys, send) -> None:
+    one, other = sensor_keys[:2]
+    values = noisy(1200)
+    values[300:400] = 50.0
+    send(one, values[:200])
+    watch_arrivals(now=NOW)
+    whole = bytes(SensorState.objects.get().state)
+    for start in range(200, 1200, 250):
+        send(one, values[start : start + 250], START + start * MINUTE)
+        assert watch_arrivals(now=NOW) == 1
+        state = SensorState.objects.get()
+        # After 1,000 readings, 250 means, they are too many to stand beside it.
+        assert (bytes(state.state) == whole, state.recent == b"") == ((True, False) if start < 950 else (False, True))
+    send(other, values)
+    watch_arrivals(now=NOW)
+
+    rows = SensorState.objects.order_by("sensor")
+    stored = load_states([Stored(bytes(row.state), bytes(row.recent)) for row in rows])
+    assert stored.rows[0].tolist() == stored.rows[1].tolist()
+    told = Finding.objects.order_by("started_at", "kind").values_list("kind", "started_at", "ended_at", "value")
+    assert list(told.filter(sensor=one)) == list(told.filter(sensor=other))
+    assert told.filter(sensor=one).count() >= 1
 
 
 def test_a_flat_line_and_a_limit_begin_and_end(sensor_keys, send) -> None:
@@ -264,7 +288,7 @@ def test_a_sensor_is_taught_from_as_much_of_its_past_as_it_can_keep(sensor_keys,
     Sensor.objects.filter(pk=sensor_keys[0]).update(expected_interval=1.0)
     send(sensor_keys[0], noisy(1000), NOW - 1000 * MINUTE)
     watch_arrivals(now=NOW)
-    state = load_state(bytes(SensorState.objects.get().state))
+    [state] = load_states([Stored(bytes(SensorState.objects.get().state))]).rows
     assert (state[AT_BLOCKS], state[AT_COUNT]) == divmod(5_000 // 60, 4)
 
 
