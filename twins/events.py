@@ -89,7 +89,8 @@ class _Messenger(threading.Thread):
     def send(self, url: str, name: str, kind: Kind, payload: Payload) -> None:
         with self._some:
             self._waiting.append((url, name, kind, payload))
-            self._some.notify_all()
+            if not self._busy:  # else it looks again before it rests
+                self._some.notify_all()
 
     def run(self) -> None:
         while True:

@@ -119,6 +119,8 @@ class _Hints(threading.Thread):
         self._some = threading.Condition()
 
     def want(self, task: Task) -> None:
+        if task in self._wanted:  # so it is sent after this, whoever takes it out meanwhile
+            return
         with self._some:
             self._wanted.add(task)
             self._some.notify()

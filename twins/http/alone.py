@@ -17,7 +17,7 @@ import logging
 import select
 import threading
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -102,21 +102,19 @@ def stands_alone(sender: Callable[[HttpRequest], object], *, asks: bool = False)
     return mark
 
 
-def is_alone(view: Any, scope: Any) -> bool:
+def is_alone(view: Any, headers: Mapping[bytes, bytes], scope: Any) -> bool:
     """Whether a request to a view can be answered here: it carries a token, and no redirect to HTTPS is due."""
     if not hasattr(view, "sender"):
         return False
-    header = dict(scope["headers"]).get(b"authorization", b"")
+    header = headers.get(b"authorization", b"")
     if header.partition(b" ")[0].lower() not in (b"bearer", b"token") and b"p=" not in scope["query_string"]:
         return False
     return not settings.SECURE_SSL_REDIRECT or ASGIRequest(scope, io.BytesIO()).is_secure()
 
 
-async def answer_alone(view: Any, limit: int, scope: Any, receive: Receive, send: Send) -> None:
-    """Read the body, call the view in a thread of its own kind and send what it answers."""
+async def answer_alone(view: Any, size: int, scope: Any, receive: Receive, send: Send) -> None:
+    """Read the body, of so many bytes at most, call the view in a thread of its own kind and send what it answers."""
     run = asyncio.get_running_loop().run_in_executor
-    announced = dict(scope["headers"]).get(b"content-length", b"")
-    size = int(announced) if announced.isdigit() else limit
     response: HttpResponse | None = None
     if size > _SMALL:
         response = await run(_threads.of(view), _call, answers_refusals(_admits(view)), scope, b"")

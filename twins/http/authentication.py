@@ -40,7 +40,7 @@ def authorise(
     `executes`: the request costs something even by GET, so that a session proves that it was meant. `look_up`: what is
     done for a token that is remembered asks again whether it stands.
     """
-    token = sent_token(request.headers.get("Authorization", ""), look_up)
+    token = sent_token(request.META.get("HTTP_AUTHORIZATION", ""), look_up)
     principal = token or _session_principal(request, executes)
     require(principal, *scopes)
     return principal

@@ -45,7 +45,7 @@ def body_limit(limit: Callable[[], int]) -> Callable[[View], View]:
 
 def read_body(request: HttpRequest, limit: int) -> bytes:
     """The body; raises BodyTooLarge past `limit` bytes without reading further."""
-    announced = request.headers.get("Content-Length", "")
+    announced = request.META.get("CONTENT_LENGTH", "")
     if announced.isdigit() and int(announced) > limit:
         raise BodyTooLarge(limit)
     body = request.read(limit + 1)
@@ -82,7 +82,7 @@ class UnsupportedBody(ReadingsError):
 
 def opened_body(request: HttpRequest, limit: int) -> bytes:
     """The body without its Content-Encoding; raises BodyTooLarge, TooLarge, MalformedBody or UnsupportedBody."""
-    encoding = request.headers.get("Content-Encoding", "identity").lower()
+    encoding = request.META.get("HTTP_CONTENT_ENCODING", "identity").lower()
     body = read_body(request, limit)
     if encoding == "identity":
         return body

@@ -31,11 +31,13 @@ def bounded_bodies(application: Application) -> Application:
         if limit is None:
             return await application(scope, receive, send)
         try:
-            announced = dict(scope["headers"]).get(b"content-length", b"")
-            if announced.isdigit() and int(announced) > limit:
+            headers = dict(scope["headers"])
+            size = headers.get(b"content-length", b"")
+            announced = int(size) if size.isdigit() else limit
+            if announced > limit:
                 raise BodyTooLarge(limit)
-            if is_alone(view, scope):
-                return await answer_alone(view, limit, scope, _counted(receive, limit), send)
+            if is_alone(view, headers, scope):
+                return await answer_alone(view, announced, scope, _counted(receive, limit), send)
             return await application(scope, _counted(receive, limit), send)
         except BodyTooLarge as error:
             # Only raised while the body is read, before the application has sent anything.

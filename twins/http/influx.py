@@ -115,7 +115,7 @@ def query(request: HttpRequest) -> HttpResponse:
 
 def _authorisation(request: HttpRequest) -> str:
     """The header as a token's, wherever a client of either version has put it."""
-    header = request.headers.get("Authorization", "")
+    header = request.META.get("HTTP_AUTHORIZATION", "")
     scheme, _, rest = header.partition(" ")
     if scheme.lower() == "basic":
         try:

@@ -56,7 +56,7 @@ def ingest(request: HttpRequest) -> HttpResponse:
     sender = _sender(request)
     decode, keep_good = _decoder(request), _keep_good(request)
     check_pressure()
-    key = request.headers.get("Idempotency-Key")
+    key = request.META.get("HTTP_IDEMPOTENCY_KEY")
     with one_at_a_time(), looked_up_again(lambda: _sender(request)):
         body = opened_body(request, settings().INGEST_MAX_BYTES)
         taken = take_in(
@@ -83,7 +83,7 @@ def _decoder(request: HttpRequest) -> Callable[[bytes], DecodedReadings]:
 
 
 def _keep_good(request: HttpRequest) -> bool | None:
-    asked = request.GET.get("partial")
+    asked = request.GET.get("partial") if request.META.get("QUERY_STRING") else None
     if asked is not None and asked not in _CHOICES:
         raise ReadingsError(f"partial is {asked[:20]!r}: use true or false.")
     return None if asked is None else _CHOICES[asked]

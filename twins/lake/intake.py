@@ -40,6 +40,8 @@ class Limits(NamedTuple):
     names: Sequence[Any]
     low: np.ndarray
     high: np.ndarray
+    limited: bool = True
+    """False when all are known and none has a limit."""
 
 
 def conform(readings: pa.Table) -> Columns:
@@ -100,7 +102,7 @@ def find_rejects(
         # So it is most often, and asked in a fraction of the steps.
         return np.empty(0, np.int64), ()
     sensor, time, value, _ = readings
-    code, ids, low, high = limits
+    code, ids, low, high, _ = limits
     faults: list[tuple[np.ndarray, Callable[[int], str]]] = [
         (sensor == _NO_SENSOR, lambda _: "the sensor is missing"),
         (np.isnan(low)[code], lambda row: f"sensor {ids[code[row]]} is not registered"),
@@ -120,15 +122,13 @@ def find_rejects(
 
 def _are_faultless(readings: Columns, limits: Limits, first: int, last: int) -> bool:
     _, time, value, _ = readings
+    if not (len(time) and first <= time.min() and time.max() <= last and np.isfinite(value).all()):
+        return False
+    if not limits.limited:
+        return True
     low, high = limits.low[limits.code], limits.high[limits.code]
-    # No comparison holds for NaN, neither as a value nor as the limit of an unknown sensor.
-    return bool(
-        len(time)
-        and first <= time.min()
-        and time.max() <= last
-        and ((value >= low) & (value <= high)).all()
-        and np.isfinite(value).all()
-    )
+    # No comparison holds for NaN, the limit of an unknown sensor.
+    return bool(((value >= low) & (value <= high)).all())
 
 
 def limits_of(sensor: np.ndarray, known: Mapping[int, tuple[float, float]]) -> Limits:

@@ -1,16 +1,29 @@
-"""Cursors whose parameters travel beside the statement, which PostgreSQL then plans once a connection.
+"""Statements whose parameters travel beside them, so that PostgreSQL plans each once a connection.
 
-Django's own kind writes them into the statement, which is planned each time, and a body in twice as many hexadecimal
+Django's own cursors write them into the statement, which is planned each time, and a body in twice as many hexadecimal
 digits.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
-from psycopg.pq import Format
+from psycopg.errors import error_from_result
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, Format, TransactionStatus
+
+Value = int | str | bytes | datetime | None
+_WHOLE_NUMBERS = frozenset({20, 21, 23})
+"""Types of PostgreSQL, by their numbers in its catalogue."""
+_FORGOTTEN = b"26000"
+"""SQLSTATE of a prepared statement that does not exist: a pooler, or psycopg itself, has let go of it."""
+_HOLDER = re.compile("%[sb]")
 
 
 class _Unprepared(psycopg.Cursor[Any]):
@@ -26,13 +39,101 @@ def binding_cursor(*, prepared: bool = True, binary: bool = False) -> Any:
     `prepared`: a statement that comes again is not planned again; `binary`: what is found comes without being written
     as text, which is worth it for bytes.
     """
-    wrapper: Any = connections[DEFAULT_DB_ALIAS]
-    wrapper.close_if_health_check_failed()
-    wrapper.ensure_connection()
+    wrapper = _connected()
     line = wrapper.connection
-    # By this setting Django learns of a pooler that hands connections on, and with them not what was planned.
-    if not wrapper.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
+    if not _is_pooled(wrapper):
         line.prepare_threshold = 1
     cursor = psycopg.Cursor(line) if prepared else _Unprepared(line)
     cursor.format = Format.BINARY if binary else Format.TEXT
     return wrapper._prepare_cursor(cursor)
+
+
+def _connected() -> Any:
+    wrapper: Any = connections[DEFAULT_DB_ALIAS]
+    wrapper.close_if_health_check_failed()
+    wrapper.ensure_connection()
+    return wrapper
+
+
+def _is_pooled(wrapper: Any) -> bool:
+    """By this setting Django learns of a pooler that hands connections on, and with them not what was planned."""
+    return bool(wrapper.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"))
+
+
+def bound_rows(statement: str, values: Sequence[Value]) -> list[tuple[Any, ...]]:
+    """The rows, of whole numbers and texts, that a statement finds with values for its %s and, of bytes, its %b.
+
+    One that is a transaction by itself, with nobody listening in, is one call of libpq: to go through the cursors of
+    Django and psycopg with many values takes as long as the database does.
+    """
+    wrapper = _connected()
+    line = wrapper.connection
+    alone = wrapper.get_autocommit() and line.pgconn.transaction_status == TransactionStatus.IDLE
+    if not alone or _is_pooled(wrapper) or wrapper.execute_wrappers or wrapper.queries_logged:
+        with binding_cursor() as cursor:
+            cursor.execute(statement, values)
+            return list(cursor.fetchall())
+    with wrapper.wrap_database_errors:
+        return _rows(_asked(line, statement, [_sent(value) for value in values]))
+
+
+_prepared: WeakKeyDictionary[Any, dict[str, bytes]] = WeakKeyDictionary()
+"""Names of prepared statements, by connection."""
+
+
+def _asked(line: Any, statement: str, values: Sequence[bytes | None]) -> Any:
+    """What PostgreSQL answers; raises the errors that a cursor of psycopg raises."""
+    text, formats = _numbered(statement)
+    names = _prepared.setdefault(line, {})
+    name = names.get(statement)
+    if name is not None:
+        result = line.pgconn.exec_prepared(name, values, formats)
+        if result.error_field(DiagnosticField.SQLSTATE) != _FORGOTTEN:
+            return _checked(line, result)
+    name = name or b"twins_%d" % len(names)
+    _checked(line, line.pgconn.prepare(name, text))
+    names[statement] = name
+    return _checked(line, line.pgconn.exec_prepared(name, values, formats))
+
+
+@lru_cache(maxsize=64)
+def _numbered(statement: str) -> tuple[bytes, list[Format]]:
+    """The statement as PostgreSQL reads it, and whether each of its values is text or bytes."""
+    formats: list[Format] = []
+
+    def number(holder: re.Match[str]) -> str:
+        formats.append(Format.BINARY if holder[0] == "%b" else Format.TEXT)
+        return f"${len(formats)}"
+
+    return _HOLDER.sub(number, statement).encode(), formats
+
+
+def _sent(value: Value) -> bytes | None:
+    if value is None or isinstance(value, bytes):
+        return value
+    text = value.isoformat() if isinstance(value, datetime) else str(value)
+    if "\x00" in text:
+        raise psycopg.DataError("PostgreSQL keeps no text with a NUL character.")
+    return text.encode()
+
+
+def _checked(line: Any, result: Any) -> Any:
+    if result.status in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
+        return result
+    if line.pgconn.status == ConnStatus.BAD:
+        raise psycopg.OperationalError(result.get_error_message())
+    raise error_from_result(result, line.info.encoding)
+
+
+def _rows(result: Any) -> list[tuple[Any, ...]]:
+    whole = [result.ftype(column) in _WHOLE_NUMBERS for column in range(result.nfields)]
+    return [
+        tuple(_read(result.get_value(row, column), number) for column, number in enumerate(whole))
+        for row in range(result.ntuples)
+    ]
+
+
+def _read(value: bytes | None, whole_number: bool) -> Any:
+    if value is None:
+        return None
+    return int(value) if whole_number else value.decode()

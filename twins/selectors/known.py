@@ -31,6 +31,9 @@ class Sensors(NamedTuple):
     keys: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    all_known: bool
+    limited: bool
+    """Whether any of them has a limit, or is not known."""
 
 
 class _Memory:
@@ -72,7 +75,9 @@ def known_sensors(keys: Sequence[int | None]) -> Sensors:
     limits = np.array([(np.nan, np.nan) if key is None else known.get(key, (np.nan, np.nan)) for key in keys])
     low, high = limits.reshape(-1, 2).T
     found = np.array([-1 if key is None else key for key in keys], np.int32)
-    return Sensors(np.where(np.isnan(low), -1, found).astype(np.int32), low, high)
+    found = np.where(np.isnan(low), -1, found).astype(np.int32)
+    limited = not (np.isneginf(low).all() and np.isposinf(high).all())
+    return Sensors(found, low, high, bool((found >= 0).all()), limited)
 
 
 def remembered(names: Hashable, find: Callable[[], Sensors]) -> Sensors:
@@ -81,7 +86,7 @@ def remembered(names: Hashable, find: Callable[[], Sensors]) -> Sensors:
     if (known := memory.lists.get(names)) is not None:
         return known
     found = find()
-    if len(found.keys) <= _LONGEST_LIST and (found.keys >= 0).all():
+    if len(found.keys) <= _LONGEST_LIST and found.all_known:
         memory.lists[names] = found
         while len(memory.lists) > _MOST_LISTS:
             memory.lists.popitem(last=False)

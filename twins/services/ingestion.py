@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from twins.conf import settings
 from twins.exceptions import ConflictingKey, ReadingsError, TokenChanged
 from twins.lake import Reject
 from twins.models.access import ApiToken
-from twins.selectors.binding import binding_cursor
+from twins.selectors.binding import bound_rows
 from twins.selectors.known import known_limits
 from twins.services.tokens import standing
 
@@ -244,10 +244,12 @@ def _insert(parcel: _Parcel, *, keyed: bool) -> list[tuple[str, int, int]]:
         sensor_min, sensor_max, time_min, time_max,
         None if parcel.landing else parcel.body, parcel.landing, parcel.fingerprint, parcel.rejected,
     )  # fmt: skip
-    statement = _INSERT.format(stands=stands, repeat=repeat[0])
-    with binding_cursor() as cursor:
-        cursor.execute(statement, [*token, *repeat[1], *row])
-        return list(cursor.fetchall())
+    return bound_rows(_insertion(stands, repeat[0]), [*token, *repeat[1], *row])
+
+
+@lru_cache(maxsize=16)
+def _insertion(stands: str, repeat: str) -> str:
+    return _INSERT.format(stands=stands, repeat=repeat)
 
 
 # In one statement, because each waits for one more answer of the database.

@@ -73,7 +73,9 @@ def take_in(
         token=token,
         beside=(lambda batch: keep_letters(rejects=rejects, origin=origin, batch=batch)) if rejected else None,
     )
-    return _with_letters(kept) if key and kept.repeated else replace(kept, rejects=rejects, rejected=rejected)
+    if key and kept.repeated:
+        return _with_letters(kept)
+    return replace(kept, rejects=rejects, rejected=rejected) if rejected else kept
 
 
 def _with_letters(found: Acceptance) -> Acceptance:
@@ -87,12 +89,12 @@ def _sifted(decoded: DecodedReadings, sensors: Sensors, now: datetime) -> tuple[
     """The readings that may enter, the first rejects and how many there are."""
     code = decoded.readings.sensor
     readings = decoded.readings._replace(sensor=sensors.keys[code])
-    unknown = np.flatnonzero(readings.sensor < 0)
-    known = None
-    if len(unknown):
+    unknown, known = np.empty(0, np.int64), None
+    if not sensors.all_known:
+        unknown = np.flatnonzero(readings.sensor < 0)
         known = np.flatnonzero(readings.sensor >= 0)
         readings, code = readings.take(known), code[known]
-    limits = lake.Limits(code, decoded.names, sensors.low, sensors.high)
+    limits = lake.Limits(code, decoded.names, sensors.low, sensors.high, sensors.limited)
     bad, faults = find_rejects(readings, now, limits)
     if not (decoded.rejects or len(unknown) or len(bad)):
         return readings, (), 0
