@@ -145,8 +145,8 @@ def scalar(type_: GraphQLOutputType, expression: str, *, required: bool = False)
 
 
 _WRITERS = {
-    "String": "to_json({0})::text",
-    "ID": "to_json({0})::text",
+    "String": "to_json({0})",
+    "ID": "to_json({0})",
     "UUID": "'\"' || {0} || '\"'",
     "Int": "{0}::text",
     "Boolean": "{0}::text",
