@@ -18,7 +18,7 @@ carries it out. Without an actor it is the system itself (a loader, a migration,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Self
 
@@ -73,6 +73,8 @@ class Reach:
 
     everything: bool = False
     tops: tuple[int, ...] = ()
+    paths: tuple[tuple[int, ...], ...] = field(default=(), compare=False)
+    """Where the tops stood when they were looked up, as ids from the root; empty where they were not."""
 
     def __bool__(self) -> bool:
         return self.everything or bool(self.tops)
@@ -89,6 +91,10 @@ class Reach:
         """The predicate on the rows whose change concerns nobody outside of it."""
         return Q() if self.everything else _OWN.get(model, _WAYS[model])(self)
 
+    def outermost(self) -> tuple[tuple[int, ...], ...]:
+        """The paths of the tops that stand below no other one."""
+        return tuple(path for path in self.paths if set(self.tops).isdisjoint(path[:-1]))
+
     def __contains__(self, asset: Asset) -> bool:
         return self.everything or not set(self.tops).isdisjoint(asset.path)
 
@@ -102,6 +108,8 @@ class Rights:
 
     unlimited: bool = False
     grants: frozenset[tuple[Role, int | None]] = frozenset()
+    paths: frozenset[tuple[int, ...]] = frozenset()
+    """Where the assets of the grants stand, as ids from the root."""
 
     @classmethod
     def all(cls) -> Self:
@@ -113,7 +121,8 @@ class Rights:
         tops = {top for role, top in self.grants if action in RIGHTS[role]}
         if self.unlimited or None in tops:
             return EVERYWHERE
-        return Reach(tops=tuple(sorted(top for top in tops if top is not None)))
+        paths = tuple(sorted(path for path in self.paths if path[-1] in tops))
+        return Reach(tops=tuple(sorted(top for top in tops if top is not None)), paths=paths)
 
 
 NO_RIGHTS: Final = Rights()
@@ -125,11 +134,15 @@ def rights_of(user: Any) -> Rights:
         return NO_RIGHTS
     if getattr(user, "is_superuser", False):
         return Rights.all()
-    return Rights(grants=frozenset((Role(role), top) for role, top in _grants(_held_by(user))))
+    held = list(_grants(_held_by(user)))
+    return Rights(
+        grants=frozenset((Role(role), top) for role, top, _ in held),
+        paths=frozenset(tuple(path) for _, _, path in held if path),
+    )
 
 
 def standing_rights(user: Any, rights: Rights) -> Compiled | None:
-    """The condition, for a statement, that `rights_of(user)` still gives these rights.
+    """The condition, for a statement, that `rights_of(user)` still gives these rights, the paths included.
 
     None where a host's model says by anything but a column who is active or may do everything.
     """
@@ -144,13 +157,14 @@ def standing_rights(user: Any, rights: Rights) -> Compiled | None:
     if rights.unlimited or not flags.get("is_active"):
         return f"EXISTS ({text})", given
     grants, named = _grants(_held_by(user)).query.sql_with_params()
-    told = ",".join(sorted(f"{role} {'' if top is None else top}" for role, top in rights.grants))
+    paths: dict[int | None, str] = {path[-1]: ",".join(map(str, path)) for path in rights.paths}
+    told = ",".join(sorted(f"{role} {{{paths.get(top, '')}}}" for role, top in rights.grants))
     return f"EXISTS ({text}) AND {_TOLD.format(grants)} = %s", (*given, *named, told)
 
 
 # As texts in the order of their bytes, which is also Python's.
-_TOLD = """(SELECT coalesce(string_agg(DISTINCT (role || ' ' || coalesce(top::text, '')) COLLATE "C", ','), '')
-FROM ({}) held (role, top))"""
+_TOLD = """(SELECT coalesce(string_agg(DISTINCT (role || ' ' || coalesce(path, '{{}}')::text) COLLATE "C", ','), '')
+FROM ({}) held (role, top, path))"""
 
 
 def _held_by(user: Any) -> Q:
@@ -160,8 +174,8 @@ def _held_by(user: Any) -> Q:
     return held
 
 
-def _grants(held: Q) -> QuerySet[Grant, tuple[str, int | None]]:
-    return Grant.objects.filter(held).order_by().values_list("role", "asset_id")
+def _grants(held: Q) -> QuerySet[Grant, tuple[str, int | None, list[int] | None]]:
+    return Grant.objects.filter(held).order_by().values_list("role", "asset_id", "asset__path")
 
 
 def require(actor: Any, action: Action, asset_ids: Iterable[int | None]) -> None:
@@ -202,13 +216,13 @@ def require_rows(actor: Any, rows: Sequence[Model]) -> None:
     if not reach or _OWN.get(model) is _nothing:
         raise NotAllowed(f"{actor} may not {action}: {model._meta.verbose_name_plural} need a role in all of it.")
     _require_in(actor, f"{action} at", model, reach.own(model), (row.pk for row in rows))
-    for field in model._meta.local_concrete_fields:
-        target: Any = field.related_model
+    for column in model._meta.local_concrete_fields:
+        target: Any = column.related_model
         if target in _WAYS:
-            owner = field.name in _OWNERS.get(model, ())
+            owner = column.name in _OWNERS.get(model, ())
             allowed = reach.own(target) if owner else held.reach(Action.VIEW).of(target)
             _require_in(
-                actor, action if owner else "use", target, allowed, (getattr(row, field.attname) for row in rows)
+                actor, action if owner else "use", target, allowed, (getattr(row, column.attname) for row in rows)
             )
 
 

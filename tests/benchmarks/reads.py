@@ -91,7 +91,14 @@ class _Bench:
         give_role(role="viewer", user=user, asset=top)
         # Each may ask 100 times a second, and one client asks more often.
         self._tokens = cycle([create_token(name=f"bench {n}", scopes=["read"], user=user)[1] for n in range(CLIENTS)])
-        self._given = {"tag": top.tag, "part": part.tag, "tops": [top.pk], "s": str(top.pk), "p": str(part.pk)}
+        self._given = {
+            "tag": top.tag,
+            "part": part.tag,
+            "tops": [top.pk],
+            "top": top.pk,
+            "s": str(top.pk),
+            "p": str(part.pk),
+        }
 
     def figures(self, suffix: str) -> Iterator[Figure]:
         with connection.cursor() as cursor:

@@ -116,6 +116,15 @@ def test_no_row_and_no_value_is_lost(made: dict[str, Any]) -> None:
     assert lost(made["tables"], rows_of(made["address"], list(made["tables"]))) == []
 
 
+def test_an_assessment_stands_where_its_asset_stands(made: dict[str, Any]) -> None:
+    from twins.models import Assessment
+
+    rows = list(Assessment.objects.select_related("asset"))
+    assert len(rows) == len(made["tables"]["twins_assessment"]) > 0
+    assert [row.path for row in rows] == [row.asset.path for row in rows]
+    assert all(row.path[-1] == row.asset_id for row in rows)
+
+
 def test_failure_modes_of_designs_are_failure_codes(made: dict[str, Any]) -> None:
     from assets.models import FailureCode
 

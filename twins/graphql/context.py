@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from twins.graphql.loaders import Loaders
-from twins.services.principals import Principal, visible_assets
+from twins.services.principals import Places, Principal, places, visible_assets
 
 
 @dataclass
@@ -46,6 +46,10 @@ class Context:
     def visible(self) -> Q:
         """The predicate on Asset of what may be read; raises AccessDenied."""
         return visible_assets(self.principal)
+
+    def places(self) -> Places | None:
+        """Where all of it lies, if that is known and in few places."""
+        return places(self.principal)
 
 
 Info = strawberry.Info[Context, None]

@@ -133,7 +133,7 @@ class Query:
 
     @strawberry.field(
         description="The assessed twins, lowest health first.",
-        metadata=sql(RootPages(_WORST, _ASSESSED, _of_level, ordered=Assessment)),
+        metadata=sql(RootPages(_WORST, _ASSESSED, _of_level, ordered=Assessment, path="{it}h.path")),
     )
     async def worst(
         self,

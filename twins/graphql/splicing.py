@@ -18,6 +18,7 @@ from twins.graphql.database import bounded
 from twins.graphql.documents import Document, parsed
 from twins.graphql.limits import COST, checked
 from twins.graphql.planner.plans import Irregular, Plan, plans_of
+from twins.graphql.planner.text import Seen
 from twins.graphql.schema import KINDS, schema
 from twins.models.access import Scope
 
@@ -64,7 +65,8 @@ def _asked(operation: Operation, context: Context) -> tuple[Document, OperationD
 
 def _run(name: str, plan: Plan, variables: VariableValues, context: Context) -> None:
     try:
-        answer = bounded(plan.run)(variables, context.visible(), context.principal.proof, now=context.now)
+        seen = Seen(context.visible(), context.places())
+        answer = bounded(plan.run)(variables, seen, context.principal.proof, now=context.now)
     except TokenChanged:
         raise
     except QueryTooSlow as error:  # ordinary execution would not be faster

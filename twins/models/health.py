@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import F
+
+PLACED = 3
+"""So many steps from the root have the worst below each of their assets in an index."""
 
 
 class ModelStatus(models.TextChoices):
@@ -67,6 +72,9 @@ class Assessment(models.Model):
     """What is believed of an asset now; replaced in place. A score never stands without its coverage."""
 
     asset = models.OneToOneField("twins_assets.Asset", models.CASCADE, primary_key=True, related_name="assessment")
+    path = ArrayField(
+        models.BigIntegerField(), default=list, editable=False, help_text="That of the asset; the database keeps it so."
+    )
     item = models.ForeignKey("twins_assets.Item", models.PROTECT, null=True, blank=True, related_name="+")
     model = models.ForeignKey(HealthModel, models.PROTECT, null=True, blank=True, related_name="assessments")
     source = models.CharField(max_length=12, choices=AssessmentSource.choices)
@@ -114,6 +122,11 @@ class Assessment(models.Model):
             models.Index(fields=["rul_p50", "health"], name="assessment_by_life_left"),
             models.Index(fields=["coverage", "health"], name="assessment_by_coverage"),
             models.Index(fields=["-data_time", "health"], name="assessment_newest_first"),
+            # For whoever sees a part: else half of what is worse is read until the first of it is met.
+            *(
+                models.Index(F(f"path__{step}"), F("health"), F("asset"), name=f"assessment_worst_below_{step + 1}")
+                for step in range(PLACED)
+            ),
         ]
 
     def __str__(self) -> str:

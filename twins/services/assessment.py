@@ -174,7 +174,8 @@ def _upsert(rows: list[Assessment]) -> None:
     """In one statement with one parameter, because Django would look at every value of every row."""
     if not rows:
         return
-    fields = {str(field.column): field for field in Assessment._meta.concrete_fields}
+    # The path is the database's to know.
+    fields = {str(field.column): field for field in Assessment._meta.concrete_fields if field.name != "path"}
     values = [{column: getattr(row, field.attname) for column, field in fields.items()} for row in rows]
     names = ", ".join(fields)
     typed = ", ".join(f"{column} {field.db_type(connection)}" for column, field in fields.items())

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from django.db.models import Q
 
@@ -18,7 +18,17 @@ from assets.compiling import Compiled
 from assets.permissions import NO_RIGHTS, Action, Rights, rights_of, standing_rights
 from twins.exceptions import AccessDenied
 from twins.models.access import ApiToken, Scope
+from twins.models.health import PLACED
 from twins.services.tokens import Memory, authenticate_token, remembered_token, standing
+
+_MOST_TOPS = 8
+
+
+class Places(NamedTuple):
+    """The few subtrees that somebody sees: their tops, side by side, all of them so many steps from the root."""
+
+    depth: int
+    tops: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,3 +124,17 @@ def visible_assets(principal: Principal) -> Q:
 @lru_cache(maxsize=1024)
 def _visible_assets(rights: Rights) -> Q:
     return rights.reach(Action.VIEW).assets()
+
+
+def places(principal: Principal) -> Places | None:
+    """Where all that the principal sees lies, if that is near the root, in few places, and proven by each statement."""
+    return None if principal.proof is None else _places(principal.rights)
+
+
+@lru_cache(maxsize=1024)
+def _places(rights: Rights) -> Places | None:
+    paths = rights.reach(Action.VIEW).outermost()
+    depths = {len(path) for path in paths}
+    if len(depths) != 1 or len(paths) > _MOST_TOPS or max(depths) > PLACED:
+        return None
+    return Places(depths.pop(), tuple(path[-1] for path in paths))

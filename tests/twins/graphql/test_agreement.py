@@ -59,6 +59,7 @@ SEEN: dict[str, Any] = {
     "all but a product, and what is below it": ~Q(tag="GT2"),
     "a product without the system above": ["GT1"],
     "a part here and a system there": ["GT1-B1", "OTHER"],
+    "two products side by side, and a part of one": ["GT1", "GT2", "GT1-B1"],
     "nothing": [],
 }
 
@@ -283,7 +284,7 @@ def test_generated_queries_get_equal_answers_both_ways(
 def test_a_table_without_its_predicate_is_found_by_the_first_queries(
     ask: Any, odd_plant: dict[str, Asset], monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(compiler, "_seen", lambda key, it: [])
+    monkeypatch.setattr(compiler, "seen_of", lambda key, it: [])
     drawing = Drawing(7, _places(ask), _ids(odd_plant))
     asking, reached = Asking(_principal("a product without the system above", monkeypatch)), Reached()
 
@@ -296,13 +297,16 @@ def test_a_table_without_its_predicate_is_found_by_the_first_queries(
 
 
 def _principal(seen: str, monkeypatch: Any) -> Principal:
-    visible, rights = SEEN[seen], Rights.all()
+    visible, rights, proof = SEEN[seen], Rights.all(), None
     if isinstance(visible, Q):
         for module in (context, loaders):
             monkeypatch.setattr(module, "visible_assets", lambda principal: visible)
     elif visible is not None:
-        rights = Rights(grants=frozenset((Role.VIEWER, Asset.objects.get(tag=tag).pk) for tag in visible))
-    return Principal(user=object(), scopes=frozenset({"read"}), rights=rights)
+        tops = [Asset.objects.get(tag=tag) for tag in visible]
+        grants = frozenset((Role.VIEWER, top.pk) for top in tops)
+        # What is proven may be looked for place by place.
+        rights, proof = Rights(grants=grants, paths=frozenset(tuple(top.path) for top in tops)), ("true", ())
+    return Principal(user=object(), scopes=frozenset({"read"}), rights=rights, proof=proof)
 
 
 def _all_there_is() -> Iterator[str]:

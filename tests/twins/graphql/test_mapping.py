@@ -98,6 +98,11 @@ FAULTS: dict[str, tuple[str, Any, str]] = {
         RootPages(replace(_ALL, order=Order.STARTED, value="{it}h.assessed_at"), ordered=Assessment),
         "Assessment has no index that begins with assessed_at",
     ),
+    "places without an index": (
+        "Query.worst",
+        RootPages(_ALL, path="{it}.path"),
+        "Asset has no index that begins with path__0",
+    ),
 }
 
 

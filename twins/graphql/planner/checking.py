@@ -33,6 +33,7 @@ from twins.exceptions import ConfigurationError
 from twins.graphql.ids import INTEGERS, NUMBERS, TIMES
 from twins.graphql.planner import mapping as m
 from twins.graphql.planner.selected import mapping_of
+from twins.models.health import PLACED
 
 _FITS: Mapping[str, tuple[type[Field[Any, Any]], ...]] = {
     "String": (models.CharField, models.TextField),
@@ -134,6 +135,7 @@ class _Walk:
                 case m.RootPages():
                     yield from _order_errors(said.pages, said.ordered or said.pages.model)
                     yield from _index_errors(said.ordered or said.pages.model, f"{_value(said.pages)} is null")
+                    yield from _path_errors(said) if said.path else ()
         except FieldDoesNotExist as error:
             yield f"{error}; name a column of the model"
 
@@ -180,6 +182,15 @@ def _index_errors(model: Any, on: str) -> Iterator[str]:
     owner = _OWNED.match(on)
     if owner is not None and _field(model, owner[1]).column not in _indexed(model)[0]:
         yield f"{model.__name__} has no index that begins with {owner[1]}: add one"
+
+
+def _path_errors(said: m.RootPages) -> Iterator[str]:
+    model: Any = said.ordered or said.pages.model
+    column = _field(model, _column(said.path))
+    begun = {str(index.expressions[0]) for index in model._meta.indexes if index.expressions}
+    for step in range(PLACED):
+        if f"F({column.name}__{step})" not in begun:
+            yield f"{model.__name__} has no index that begins with {column.name}__{step}: add one"
 
 
 def _value(pages: m.Pages) -> str:

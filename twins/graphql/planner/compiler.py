@@ -20,9 +20,9 @@ from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
 from graphql.execution.executor import Executor
 
 from assets.compiling import expression_sql
-from assets.models import Asset
 from twins.graphql.planner import mapping as m
 from twins.graphql.planner.marks import Mark, mark_sql
+from twins.graphql.planner.seeing import in_place, key_of, place_by_place, seen_of
 from twins.graphql.planner.selected import (
     Selected,
     checked,
@@ -71,7 +71,7 @@ class Compiler:
         selected = Selected(field, details, it, self._executor.schema)
         if isinstance(mapping, m.RootPages):
             where: Sql = [f" and {mapping.pages.on.format(it=it)}", *_conditions(selected, mapping.where, it)]
-            made = concat(self._connection(selected, mapping.pages, where, mapping.join, it))
+            made = concat(self._connection(selected, mapping.pages, where, it, mapping))
             return ["(select 'found', ", *made, f" where {STANDS})"]
         if not isinstance(mapping, m.RootRow):
             raise Unplannable(str(field))
@@ -79,7 +79,7 @@ class Compiler:
         made = concat(self._object(selected.named, details, it))
         table = mapping.model._meta.db_table
         # The second row only tells that the first is not the one.
-        rows: Sql = [f" from {table} {it} where {STANDS}", *condition, *_seen(_key(mapping.model), it)]
+        rows: Sql = [f" from {table} {it} where {STANDS}", *condition, *seen_of(key_of(mapping.model), it)]
         return ["(select 'found', ", *made, *rows, " limit 2)"]
 
     def _alias(self) -> str:
@@ -241,27 +241,32 @@ class Compiler:
     def _(self, mapping: m.Pages, selected: Selected) -> list[Part]:
         it = self._alias()
         on: Sql = [f" and {mapping.on.format(row=selected.row, it=it)}"]
-        return self._connection(selected, mapping, on, "", it)
+        return self._connection(selected, mapping, on, it)
 
-    def _connection(self, selected: Selected, pages: m.Pages, where: Sql, join: str, it: str) -> list[Part]:
+    def _connection(
+        self, selected: Selected, pages: m.Pages, where: Sql, it: str, root: m.RootPages | None = None
+    ) -> list[Part]:
         """A page: without pageInfo just its nodes, with it the rows are ranked and one more is fetched."""
         type_: GraphQLObjectType = selected.named
         grouped = self._collect(type_, selected.details)
-        source: Sql = [f" from {pages.source} {it} {join.format(it=it)} where true", *where]
+        join, path = (root.join.format(it=it), root.path.format(it=it)) if root else ("", "")
+        source: Sql = [f" from {pages.source} {it} {join} where true", *where]
         source += [*_conditions(selected, pages.where, it), choice_condition(selected, pages, it)]
-        source += _seen(pages.seen or _key(pages.model), it)
+        seen = seen_of(pages.seen or key_of(pages.model), it)
         ranked = any(details[0].node.name.value == "pageInfo" for details in grouped.values())
         page = self._alias()
 
         def rows(read: Sequence[Part]) -> Sql:
-            return self._rows(selected, pages, source, it, columns=_columns(read, page), more=ranked)
+            columns, here = _columns(read, page), in_place(path, it, seen) if path else seen
+            found = self._rows(selected, pages, [*source, *here], it, columns=columns, more=ranked)
+            return place_by_place(selected, pages, found, extra=int(ranked)) if path else found
 
         def value(details: FieldDetailsList) -> list[Part]:
             name = details[0].node.name.value
             if name == "__typename":
                 return [json_text(type_.name)]
             if name == "totalCount":
-                return [["(select count(*)", *source, ")"]]
+                return [["(select count(*)", *source, *seen, ")"]]
             inner = Selected(type_.fields[name], details, page)
             if name == "pageInfo":
                 return self._page_info(inner, selected, pages)
@@ -352,30 +357,9 @@ def _conditions(selected: Selected, where: m.Where | None, it: str) -> Sql:
     return [condition]
 
 
-def _key(model: Any) -> str:
-    """The column of a table that names an asset which must be seen; what hangs on one is seen with it."""
-    return "id" if model is Asset else ""
-
-
-def _seen(key: str, it: str) -> Sql:
-    """Row permission: every asset of a plan, and with it all that hangs on it, is one that may be seen."""
-    if not key:
-        return []
-    if key == "id":
-        return [lambda binding: f" and {binding.seen(it)}" if binding.visible else ""]
-    table, asset = Asset._meta.db_table, f"{it}s"
-
-    def condition(binding: Binding) -> str:
-        if not binding.visible:
-            return ""
-        return f" and exists (select from {table} {asset} where {asset}.id = {it}.{key} and {binding.seen(asset)})"
-
-    return [condition]
-
-
 def _from(mapping: m.One | m.Each, row: str, it: str) -> Sql:
     on = mapping.on.format(row=row, it=it)
-    return [f" from {mapping.model._meta.db_table} {it} where {on}", *_seen(_key(mapping.model), it)]
+    return [f" from {mapping.model._meta.db_table} {it} where {on}", *seen_of(key_of(mapping.model), it)]
 
 
 def _columns(parts: Sequence[Part], row: str) -> list[str]:

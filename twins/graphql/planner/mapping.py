@@ -164,13 +164,18 @@ class Pages:
 
 @dataclass(frozen=True)
 class RootPages:
-    """A connection at the root. `join` follows the table, `where` may narrow it by the arguments."""
+    """A connection at the root. `join` follows the table, `where` may narrow it by the arguments.
+
+    `path` is where a row stands, ids from the root, and each of the first PLACED has an index that goes on in the order
+    of the list: whoever sees a few places gets the page of each by itself.
+    """
 
     pages: Pages
     join: str = ""
     where: Where | None = None
     ordered: type[Model] | None = None
     """The model whose column orders it, where that is a joined one."""
+    path: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from django.db.models import Q
 from graphql.execution.values import VariableValues
 
 from twins.graphql.planner.mapping import Chosen, Later
 from twins.graphql.planner.selected import Selected
-from twins.graphql.planner.text import Binding
+from twins.graphql.planner.text import Binding, Seen
 
 _AROUND = "\x01"
 
@@ -37,7 +36,7 @@ def told(text: str, marks: Sequence[Mark], variables: VariableValues, now: datet
     """The text with what its marks stand for; raises GraphQLError, TwinsError."""
     pieces = text.encode().split(_AROUND.encode())
     left = [tuple(map(int, piece.split(b":"))) for piece in pieces[1::2]]
-    binding = Binding(variables, visible=Q(), hot=False)
+    binding = Binding(variables, seen=Seen(), hot=False)
     rows: dict[int, list[int]] = {}
     for number, row in left:
         rows.setdefault(number, []).append(row)

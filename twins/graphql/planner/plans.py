@@ -12,7 +12,6 @@ from datetime import datetime
 from itertools import count
 from typing import Any
 
-from django.db.models import Q
 from graphql import (
     DirectiveNode,
     FragmentDefinitionNode,
@@ -35,7 +34,7 @@ from twins.graphql.documents import Document, Kept
 from twins.graphql.planner.compiler import Compiler, Unplannable
 from twins.graphql.planner.mapping import Kinds
 from twins.graphql.planner.marks import Mark, told
-from twins.graphql.planner.text import Binding, Late, Piece, Sql, named
+from twins.graphql.planner.text import Binding, Late, Piece, Seen, Sql, named, written
 from twins.selectors.hot import Tail, hot_tail, remembered_tail
 
 _KEPT_PLANS = 64 * 1024 * 1024
@@ -65,7 +64,7 @@ class Plan:
         self.bytes = _size(self._pieces)
 
     def run(
-        self, variables: VariableValues, visible: Q, proof: Compiled | None = None, *, now: datetime
+        self, variables: VariableValues, seen: Seen, proof: Compiled | None = None, *, now: datetime
     ) -> str | bytes | None:
         """The JSON of the answer, None where nothing was found.
 
@@ -76,10 +75,10 @@ class Plan:
         if self._reads_latest:
             tail = remembered_tail()
             stands = tail.stands
-        found = self._find(variables, visible, proof, tail, stands)
+        found = self._find(variables, seen, proof, tail, stands)
         if found and found[0][0] == "tail":
             # What is compacted after this look is in the table by the time the statement runs.
-            found = self._find(variables, visible, proof, hot_tail(), _TRUE)
+            found = self._find(variables, seen, proof, hot_tail(), _TRUE)
         if found and found[0][0] == "proof":
             raise TokenChanged("The API token or its rights were changed: look them up again.")
         if len(found) > 1:
@@ -88,26 +87,26 @@ class Plan:
         return told(text, self._marks, variables, now) if text and self._marks else text
 
     def _find(
-        self, variables: VariableValues, visible: Q, proof: Compiled, tail: Tail | None, stands: Compiled
+        self, variables: VariableValues, seen: Seen, proof: Compiled, tail: Tail | None, stands: Compiled
     ) -> list[tuple[str, str | None]]:
         """What was found, or what does not stand."""
         hot = tail is not None and bool(tail.readings)
-        binding = Binding(variables, visible=visible, hot=hot)
+        binding = Binding(variables, seen=seen, hot=hot)
         asked = (binding.put_named(named(each, prefix)) for each, prefix in ((proof, "who"), (stands, "tail")))
         head = _HEAD.format(*asked)
         if tail is not None and hot:
             head += f", hot(readings) as materialized (select {binding.put(tail.json)}::jsonb)"
-        body = "".join(piece if isinstance(piece, str) else piece(binding) for piece in self._statement(visible, hot))
+        body = written(self._statement(seen, hot), binding)
         # A choice made by variables is planned with their values.
         with statement_cursor(prepared=not binding.choices) as cursor:
             cursor.execute(head + _ELSE + body, binding.parameters)
             return list(cursor.fetchall())
 
-    def _statement(self, visible: Q, hot: bool) -> Sql:
-        key = self._number, visible, hot
+    def _statement(self, seen: Seen, hot: bool) -> Sql:
+        key = self._number, seen, hot
         known = _statements.get(key)
         if known is None:
-            binding = Binding(visible=visible, hot=hot)
+            binding = Binding(seen=seen, hot=hot)
             known = _merged([_early(piece, binding) for piece in self._pieces])
             _statements.put(key, known, _size(known))
         return known
@@ -117,7 +116,7 @@ _HEAD = "with held(proof, tail) as materialized (select {}, {})"
 _ELSE = """ select 'proof', null::text from held where not proof
 union all select 'tail', null from held where proof and not tail union all """
 
-_statements: Kept[tuple[int, Q, bool], Sql] = Kept(_KEPT_STATEMENTS)
+_statements: Kept[tuple[int, Seen, bool], Sql] = Kept(_KEPT_STATEMENTS)
 _plans: Kept[tuple[Any, ...], Plans] = Kept(_KEPT_PLANS)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from django.db import connection
@@ -18,6 +18,7 @@ from psycopg.sql import Literal
 from assets.compiling import Compiled, condition_sql
 from assets.models import Asset
 from twins.graphql.ids import INTEGERS, NUMBERS, TIMES, Order
+from twins.services.principals import Places
 
 MAX_ARGUMENTS = 90
 """`concat()` takes 100."""
@@ -27,15 +28,22 @@ class Late(Exception):
     """What a piece comes to depends on the variables of each run."""
 
 
+class Seen(NamedTuple):
+    """What may be seen: the predicate on Asset, and the few places where all of it lies, if that is known."""
+
+    visible: Q = Q()
+    places: Places | None = None
+
+
 class Binding:
     """What the pieces of a statement are written for: one run, or, while `variables` are not known, all runs alike.
 
     What is the same in all runs becomes a literal, so that PostgreSQL plans with it; what a run brings is a parameter.
     """
 
-    def __init__(self, variables: Any = None, *, visible: Q, hot: bool) -> None:
+    def __init__(self, variables: Any = None, *, seen: Seen, hot: bool) -> None:
         self.variables = variables
-        self.visible = visible
+        self.visible, self.places = seen
         self.hot = hot
         self.parameters: dict[str, Any] = {}
         self.arguments: dict[int, Any] = {}
@@ -89,6 +97,11 @@ def _literal(value: Any) -> str:
 
 Piece = str | Callable[[Binding], str]
 Sql = list[Piece]
+
+
+def written(pieces: Sql, binding: Binding) -> str:
+    """The text of all pieces; raises what they raise."""
+    return "".join(piece if isinstance(piece, str) else piece(binding) for piece in pieces)
 
 
 class Text(str):
