@@ -23,7 +23,7 @@ from twins.exceptions import LakeError
 from twins.lake import SETTLED
 from twins.models import LakeFile
 from twins.models.ingestion import Dataset
-from twins.selectors.arrays import integers
+from twins.selectors.arrays import floats, integers
 from twins.selectors.binding import binding_cursor
 from twins.services.corrections import note_corrections
 from twins.services.parts import Part, swap_parts
@@ -298,17 +298,18 @@ def _close_batches(batches: list[int]) -> list[str]:
 
 def _advance_latest(newest: pa.Table) -> list[str]:
     """Let newer readings replace the latest; a sensor that has left the register meanwhile is passed over."""
-    columns = [newest[name].to_pylist() for name in newest.schema.names]
+    sensor, time, value, *others = (lake.column(newest, name).tolist() for name in newest.schema.names)
     with binding_cursor(prepared=False) as cursor:
-        cursor.execute(_ADVANCE, [integers(columns[0]), *columns[1:3], *map(integers, columns[3:])])
+        cursor.execute(_ADVANCE, [*map(integers, (sensor, time)), floats(value), *map(integers, others)])
     return []
 
 
 # A first reading is inserted while its sensor is held; whoever has one is changed and its sensor let alone.
 _ADVANCE = """
 WITH new AS MATERIALIZED (
-    SELECT * FROM unnest(%s::int[], %s::timestamptz[], %s::float8[], %s::int[], %s::bigint[])
-    AS new(sensor, time, value, quality, batch)
+    SELECT sensor, to_timestamp(0) + at * interval '1 microsecond' AS time, value, quality, batch
+    FROM unnest(%s::int[], %s::bigint[], %s::float8[], %s::int[], %s::bigint[])
+    AS given(sensor, at, value, quality, batch)
 ), advanced AS (
     UPDATE twins_latestreading old SET time = new.time, value = new.value, quality = new.quality, batch = new.batch
     FROM new WHERE old.sensor_id = new.sensor AND (old.time, old.batch) < (new.time, new.batch)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from twins.ml.compiled import compiled_at_once
+from twins.sources.wide import eight, four
 
 NEW = ord("\n")
 PLAIN, COMMA, EQUALS, SPACE, NEWLINE, UNUSUAL = range(6)
@@ -34,11 +35,18 @@ SERIES, SERIES_END, FIELD, FIELD_END = range(4)
 
 
 @compiled_at_once
-def read_lines(data, kinds, seed, longest, usual, fields, values, times, timed, names, table):  # type: ignore[no-untyped-def]
+def _byte(data, at):  # type: ignore[no-untyped-def]
+    # Of a number with a sign the compiler asks each time whether it counts from the end.
+    return data[np.uint64(at)]
+
+
+@compiled_at_once
+def read_lines(data, kinds, seeds, longest, usual, fields, values, times, timed, names, table):  # type: ignore[no-untyped-def]
     """Fill `fields` [most, 4], `values`, `times`, `timed` [most] and `names` [most, 4]; how many of each there are, or
     TOO_MANY or TOO_CLOSE. `usual` says of each line whether it was read; `times` are numbers as they stand there.
 
-    `table` is for names of at most `longest` bytes: as long as a power of two, twice `most` at least, filled with -1.
+    `seeds` are two secret numbers, the second odd. `table` is for names of at most `longest` bytes: as long as a power
+    of two, twice `most` at least, filled with -1.
     """
     count = known = at = 0
     for line in range(len(usual)):
@@ -53,12 +61,12 @@ def read_lines(data, kinds, seed, longest, usual, fields, values, times, timed, 
             end, stamp, has_stamp, good = _stamp(data, end)
         if good:
             times[begun:count], timed[begun:count] = stamp, has_stamp
-            known = _name(data, seed, at, space, line, begun, count, fields, names, known, table)
+            known = _name(data, seeds, at, space, line, begun, count, fields, names, known, table)
             if known < 0:
                 return TOO_CLOSE, 0
         else:
             count = begun
-            while data[end] != NEW:
+            while _byte(data, end) != NEW:
                 end += 1
         usual[line] = good
         at = end + 1
@@ -70,7 +78,7 @@ def _series_end(data, kinds, at):  # type: ignore[no-untyped-def]
     """Where the space after measurement and tags stands, 0 when they are not usual."""
     before, token = NEWLINE, at
     while True:
-        kind = kinds[data[at]]
+        kind = kinds[_byte(data, at)]
         if kind != PLAIN:
             if at == token or kind >= NEWLINE or (kind == EQUALS) != (before == COMMA):
                 return 0
@@ -87,16 +95,16 @@ def _fields(data, kinds, at, count, fields, values):  # type: ignore[no-untyped-
     In `fields` the bounds of a field's name stand for the moment where its number will."""
     while True:
         token = at
-        while kinds[data[at]] == PLAIN:
+        while kinds[_byte(data, at)] == PLAIN:
             at += 1
-        if kinds[data[at]] != EQUALS or at == token or count == len(fields):
+        if kinds[_byte(data, at)] != EQUALS or at == token or count == len(fields):
             return at, count if count == len(fields) else 0
         fields[count, LINE], fields[count, CODE] = token, at
         at, good = _number(data, at + 1, count, fields, values)
         if not good:
             return at, 0
         count += 1
-        kind = kinds[data[at]]
+        kind = kinds[_byte(data, at)]
         if kind != COMMA:
             return at, count if kind in (SPACE, NEWLINE) else 0
         at += 1
@@ -106,12 +114,12 @@ def _fields(data, kinds, at, count, fields, values):  # type: ignore[no-untyped-
 def _number(data, at, count, fields, values):  # type: ignore[no-untyped-def]
     """Read a number; where it ends, and whether it is one. One that needs care is left between FIRST and LAST."""
     first = at
-    negative = data[at] == ord("-")
-    if negative or data[at] == ord("+"):
+    negative = _byte(data, at) == ord("-")
+    if negative or _byte(data, at) == ord("+"):
         at += 1
     whole, digits, point = np.uint64(0), 0, -1
     while True:
-        byte = data[at]
+        byte = _byte(data, at)
         if ord("0") <= byte <= ord("9"):
             if digits < _DIGITS:
                 whole = whole * np.uint64(10) + np.uint64(byte - ord("0"))
@@ -134,8 +142,8 @@ def _number(data, at, count, fields, values):  # type: ignore[no-untyped-def]
     # Both are exact, so that what is divided once is rounded once.
     value = 0.0 if hard else np.float64(whole) / _POWERS[scale]
     values[count] = -value if negative else value
-    if data[at] in (ord("i"), ord("u")):
-        if point >= 0 or raised or (data[at] == ord("u") and data[first] in (ord("-"), ord("+"))):
+    if _byte(data, at) in (ord("i"), ord("u")):
+        if point >= 0 or raised or (_byte(data, at) == ord("u") and _byte(data, first) in (ord("-"), ord("+"))):
             return at, False
         at += 1
     return at, True
@@ -144,10 +152,10 @@ def _number(data, at, count, fields, values):  # type: ignore[no-untyped-def]
 @compiled_at_once
 def _power_end(data, at):  # type: ignore[no-untyped-def]
     """Where the power of ten ends, 0 when there is none."""
-    if data[at] in (ord("-"), ord("+")):
+    if _byte(data, at) in (ord("-"), ord("+")):
         at += 1
     first = at
-    while ord("0") <= data[at] <= ord("9"):
+    while ord("0") <= _byte(data, at) <= ord("9"):
         at += 1
     return at if at > first else 0
 
@@ -156,16 +164,16 @@ def _power_end(data, at):  # type: ignore[no-untyped-def]
 def _stamp(data, at):  # type: ignore[no-untyped-def]
     """Read a space and a time, or nothing, up to the end of a line: its end, the time, whether there is one, and
     whether all is well."""
-    if data[at] == NEW:
+    if _byte(data, at) == NEW:
         return at, 0, False, True
     at += 1
-    negative = data[at] == ord("-")
+    negative = _byte(data, at) == ord("-")
     at += negative
     first, stamp = at, 0
-    while ord("0") <= data[at] <= ord("9") and at - first < _DIGITS:
-        stamp = stamp * 10 + (data[at] - ord("0"))
+    while ord("0") <= _byte(data, at) <= ord("9") and at - first < _DIGITS:
+        stamp = stamp * 10 + (_byte(data, at) - ord("0"))
         at += 1
-    return at, -stamp if negative else stamp, True, at > first and data[at] == NEW
+    return at, -stamp if negative else stamp, True, at > first and _byte(data, at) == NEW
 
 
 @compiled_at_once
@@ -178,12 +186,14 @@ def _fit(series, begun, count, fields, longest):  # type: ignore[no-untyped-def]
 
 
 @compiled_at_once
-def _name(data, seed, at, space, line, begun, count, fields, names, known, table):  # type: ignore[no-untyped-def]
+def _name(data, seeds, at, space, line, begun, count, fields, names, known, table):  # type: ignore[no-untyped-def]
     """Number the names of a line's fields; how many names there are then, below 0 when one has no place."""
-    series = _hashed(data, at, space, seed)
+    seed, factor = seeds
+    series = _hashed(data, at, space, seed, factor)
     for field in range(begun, count):
         first, last = fields[field, LINE], fields[field, CODE]
-        code = _found(data, at, space, first, last, _hashed(data, first, last, series), names, known, table)
+        hashed = _hashed(data, first, last, series, factor)
+        code = _found(data, at, space, first, last, hashed, names, known, table)
         if code < 0:
             return TOO_CLOSE
         if code == known:
@@ -195,10 +205,20 @@ def _name(data, seed, at, space, line, begun, count, fields, names, known, table
 
 
 @compiled_at_once
-def _hashed(data, first, last, hashed):  # type: ignore[no-untyped-def]
-    for at in range(first, last):
-        hashed = (hashed ^ np.uint64(data[at])) * np.uint64(0x100000001B3)
+def _hashed(data, first, last, hashed, factor):  # type: ignore[no-untyped-def]
+    """A hash of some bytes that goes on from one before; `factor` is odd, and a secret like where it began.
+
+    Four bytes at a time, not eight: nobody who writes names changes the highest bit, of which every odd factor makes
+    the same.
+    """
+    while first + 4 <= last:
+        hashed = (hashed ^ four(data, first)) * factor
         hashed ^= hashed >> np.uint64(29)
+        first += 4
+    while first < last:
+        hashed = (hashed ^ np.uint64(_byte(data, first))) * factor
+        hashed ^= hashed >> np.uint64(29)
+        first += 1
     return hashed
 
 
@@ -223,10 +243,31 @@ def _found(data, at, space, first, last, hashed, names, known, table):  # type: 
 def _same(data, first, last, begin, end):  # type: ignore[no-untyped-def]
     if last - first != end - begin:
         return False
-    for step in range(last - first):
-        if data[first + step] != data[begin + step]:
+    while first + 8 <= last:
+        if eight(data, first) != eight(data, begin):
             return False
+        first, begin = first + 8, begin + 8
+    while first < last:
+        if _byte(data, first) != _byte(data, begin):
+            return False
+        first, begin = first + 1, begin + 1
     return True
+
+
+@compiled_at_once
+def spell(data, spans, text, offsets):  # type: ignore[no-untyped-def]
+    """Write rows of `spans`, where pieces begin and end in turns, into `text`, with a space between pieces of a row;
+    `offsets` [rows + 1] say where each row begins."""
+    at = offsets[0] = 0
+    for row in range(len(spans)):
+        for piece in range(0, spans.shape[1], 2):
+            if piece:
+                text[at] = ord(" ")
+                at += 1
+            for place in range(spans[row, piece], spans[row, piece + 1]):
+                text[at] = _byte(data, place)
+                at += 1
+        offsets[row + 1] = at
 
 
 def try_out() -> None:
@@ -234,4 +275,5 @@ def try_out() -> None:
     data = np.frombuffer(b"m,a=b f=1.5 7\n", np.uint8)
     places = [np.empty((3, 4), np.int32), np.empty(3), np.empty(3, np.int64), np.empty(3, np.bool_)]
     names, table = np.empty((3, 4), np.int32), np.full(8, -1, np.int32)
-    read_lines(data, KINDS, np.uint64(1), 100, np.zeros(1, np.bool_), *places, names, table)
+    read_lines(data, KINDS, (np.uint64(1), np.uint64(3)), 100, np.zeros(1, np.bool_), *places, names, table)
+    spell(data, names[:1], np.empty(7, np.uint8), np.empty(2, np.int32))

@@ -29,7 +29,7 @@ PRECISIONS = {
 
 _FAR = 2**63 - 1
 _MOST_MARKS = 16 * MAX_ROWS
-_SEED = np.uint64(secrets.randbits(64))
+_SEEDS = np.uint64(secrets.randbits(64)), np.uint64(secrets.randbits(64) | 1)
 
 
 class _Loop:
@@ -151,7 +151,7 @@ def _usual_fields(lines: _Lines, unit: int, now: int) -> _Fields:
     values, times, timed = np.empty(most, np.float64), np.empty(most, np.int64), np.empty(most, np.bool_)
     table = np.full(1 << (2 * most).bit_length(), -1, np.int32)
     count, known = loop.read_lines(
-        lines.data, loop.KINDS, _SEED, LONGEST_NAME, lines.usual, fields, values, times, timed, names, table
+        lines.data, loop.KINDS, _SEEDS, LONGEST_NAME, lines.usual, fields, values, times, timed, names, table
     )
     if count == loop.TOO_MANY:
         raise _too_many()
@@ -162,14 +162,28 @@ def _usual_fields(lines: _Lines, unit: int, now: int) -> _Fields:
     time = _microseconds(times[:count], unit)
     if not timed.all():
         time = np.where(timed, time, now)
-    read = _Fields(fields[:, loop.LINE], fields[:, loop.CODE], _names(lines.body, names[:known]), values, time)
+    texts = _spelt(loop, lines.data, names[:known])
+    read = _Fields(fields[:, loop.LINE], fields[:, loop.CODE], texts, values, time)
     hard = np.flatnonzero(fields[:, loop.LAST])
-    return _with_careful(lines, read, hard, fields[hard, loop.FIRST], fields[hard, loop.LAST]) if len(hard) else read
+    if not len(hard):
+        return read
+    numbers = _spelt(loop, lines.data, fields[hard, loop.FIRST :])
+    return _with_careful(lines, read, hard, numbers.cast(pa.float64()).to_numpy())
 
 
-def _with_careful(lines: _Lines, read: _Fields, rows: np.ndarray, first: np.ndarray, last: np.ndarray) -> _Fields:
+def _spelt(loop: Any, data: np.ndarray, spans: np.ndarray) -> pa.StringArray:
+    """What stands at the spans of each row, with spaces between: "series field" of names."""
+    spans = np.ascontiguousarray(spans)
+    begins, ends = spans[:, 0::2], spans[:, 1::2]
+    text = np.empty(int((ends - begins).sum()) + begins.size, np.uint8)
+    offsets = np.empty(len(spans) + 1, np.int32)
+    loop.spell(data, spans, text, offsets)
+    return pa.StringArray.from_buffers(len(spans), pa.py_buffer(offsets), pa.py_buffer(text[: offsets[-1]]))
+
+
+def _with_careful(lines: _Lines, read: _Fields, rows: np.ndarray, numbers: np.ndarray) -> _Fields:
     """With the numbers that the loop has left alone; a line that has one beyond all bounds is no longer usual."""
-    read.value[rows] = _between(lines.body, first, last).cast(pa.string()).cast(pa.float64()).to_numpy()
+    read.value[rows] = numbers
     beyond = ~np.isfinite(read.value)
     if not beyond.any():
         return read
@@ -179,25 +193,6 @@ def _with_careful(lines: _Lines, read: _Fields, rows: np.ndarray, first: np.ndar
     return _Fields(
         read.line[kept], code.astype(np.int32), read.names.take(pa.array(used)), read.value[kept], read.time[kept]
     )
-
-
-def _names(body: bytes, names: np.ndarray) -> pa.Array:
-    """ "series field" of each name, by where its parts stand."""
-    series, series_end, field, field_end = names.T
-    if (field == series_end + 1).all():
-        return _between(body, series, field_end).cast(pa.string())
-    spans = names.tolist()
-    return pa.array([(body[a:b] + b" " + body[c:d]).decode() for a, b, c, d in spans], pa.string())
-
-
-def _between(body: bytes, first: np.ndarray, last: np.ndarray) -> pa.Array:
-    """The bytes from each position of `first` to before that of `last`; both grow and do not overlap."""
-    offsets = np.empty(2 * len(first), np.int32)
-    offsets[0::2], offsets[1::2] = first, last
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(body)]
-    # Every other piece is what lies between two of them.
-    pieces = pa.Array.from_buffers(pa.binary(), max(2 * len(first) - 1, 0), buffers)
-    return pieces.take(pa.array(np.arange(0, 2 * len(first), 2)))
 
 
 def _microseconds(stamp: np.ndarray, unit: int) -> np.ndarray:

@@ -200,6 +200,19 @@ def test_a_name_is_kept_once_however_many_lines_have_it() -> None:
     assert decoded.readings.sensor.tolist() == [2 * (n % 7) + second for n in range(1000) for second in (0, 1)]
 
 
+def test_names_that_differ_in_one_byte_are_two_wherever_it_is() -> None:
+    """However many bytes are compared at once."""
+    series = ["m" * length for length in range(1, 20)]
+    names = [f"{one} {'f' * length}" for one in series for length in range(1, 20)]
+    names += [f"{name[:at]}x{name[at + 1 :]}" for name in names for at in range(len(name)) if name[at] != " "]
+    body = "".join(f"{name}={number} 5\n" for number, name in enumerate(names)).encode()
+    decoded = decode_lines(2 * body, now=NOW)
+    assert decoded.names.to_pylist() == list(dict.fromkeys(names))
+    once = [decoded.names[code].as_py() for code in decoded.readings.sensor[: len(names)].tolist()]
+    assert once == names
+    assert (decoded.readings.sensor[len(names) :] == decoded.readings.sensor[: len(names)]).all()
+
+
 def test_a_name_of_a_line_that_is_refused_is_none() -> None:
     assert decode_lines(b"m f=1\nnew f=1,g=2 x\nm f=2", now=NOW).names.to_pylist() == ["m f"]
 
