@@ -115,6 +115,8 @@ def _publish(waiting: list[_Event]) -> None:
         try:
             client = _client(address)
             heard = _heard(client, {name for url, name, *_ in waiting if url == address})
+            if not heard:
+                continue
             with client.pipeline(transaction=False) as pipeline:
                 for url, name, kind, payload in waiting:
                     if url == address and name in heard:

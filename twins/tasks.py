@@ -115,22 +115,23 @@ class _Hints(threading.Thread):
 
     def __init__(self) -> None:
         super().__init__(name="twins-hints", daemon=True)
-        self._wanted: set[Task] = set()
+        # By identity: to hash what stands for a task takes longer than all else that is done here for an acceptance.
+        self._wanted: dict[int, Task] = {}
         self._some = threading.Condition()
 
     def want(self, task: Task) -> None:
-        if task in self._wanted:  # so it is sent after this, whoever takes it out meanwhile
+        if id(task) in self._wanted:  # so it is sent after this, whoever takes it out meanwhile
             return
         with self._some:
-            self._wanted.add(task)
+            self._wanted[id(task)] = task
             self._some.notify()
 
     def run(self) -> None:
         while True:
             with self._some:
                 self._some.wait_for(lambda: self._wanted)
-                tasks, self._wanted = self._wanted, set()
-            for task in tasks:
+                tasks, self._wanted = self._wanted, {}
+            for task in tasks.values():
                 try:
                     task.apply_async(retry=False, expires=10)
                 except Exception as error:

@@ -114,10 +114,9 @@ def is_alone(view: Any, headers: Mapping[bytes, bytes], scope: Any) -> bool:
 
 async def answer_alone(view: Any, size: int, scope: Any, receive: Receive, send: Send) -> None:
     """Read the body, of so many bytes at most, call the view in a thread of its own kind and send what it answers."""
-    run = asyncio.get_running_loop().run_in_executor
     response: HttpResponse | None = None
     if size > _SMALL:
-        response = await run(_threads.of(view), _call, answers_refusals(_admits(view)), scope, b"")
+        response = await _threads.of(view).run(_call, answers_refusals(_admits(view)), scope, b"")
     if response is None:
         try:
             async with _Share(min(size, ROOM)):
@@ -125,7 +124,7 @@ async def answer_alone(view: Any, size: int, scope: Any, receive: Receive, send:
                     body = await _read(receive)
                 if body is None:
                     return
-                response = await run(_threads.of(view), _call, view, scope, body)
+                response = await _threads.of(view).run(_call, view, scope, body)
         except TimeoutError:
             response = refusal(TooBusy("Too many bodies arrive at the moment, or this one too slowly: send it later."))
     assert response is not None

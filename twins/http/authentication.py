@@ -20,8 +20,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 from twins.exceptions import AccessDenied, TokenChanged, TooBusy
 from twins.http.origins import origin_matches
 from twins.models.access import Scope
-from twins.services.principals import Principal, token_principal
-from twins.services.tokens import forget_tokens
+from twins.services.principals import Principal, forget_senders, token_principal
 
 LookUp = Callable[[str], Principal | None]
 """From the plain text of a token."""
@@ -61,7 +60,7 @@ def looked_up_again(sender: Callable[[], object]) -> Iterator[None]:
     try:
         yield
     except TokenChanged:
-        forget_tokens()
+        forget_senders()
         sender()
         raise TooBusy("The token was changed while the readings came in: send them again.") from None
 

@@ -1,39 +1,42 @@
 """Threads of which the one that rested least takes the next work, because its connection to the database is warm.
 
 `concurrent.futures` goes round all the threads it may have, however few would do: each keeps a connection then, and
-behind each stands a process of the database that has planned nothing yet or is out of every cache.
+behind each stands a process of the database that has planned nothing yet or is out of every cache. And its futures,
+which any number of threads may wait for, cost an event loop more than to be told.
 """
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
+Told = Callable[[Any, BaseException | None], object]
+"""Called with what a call returned, or with None and what it raised."""
+
 
 class _Work:
-    def __init__(self, call: Callable[[], Any]) -> None:
-        self.future: Future[Any] = Future()
-        self._call = call
-        self._tell: Callable[[], None] = lambda: None
+    def __init__(self, call: Callable[[], Any], told: Told) -> None:
+        self._call, self._told = call, told
+        self._result: Any = None
+        self._error: BaseException | None = None
 
     def do(self) -> None:
-        if not self.future.set_running_or_notify_cancel():
-            return
         try:
-            self._tell = partial(self.future.set_result, self._call())
+            self._result = self._call()
         except BaseException as error:
-            self._tell = partial(self.future.set_exception, error)
+            self._error = error
 
     def tell(self) -> None:
-        self._tell()
+        self._told(self._result, self._error)
 
 
-class WarmThreads(Executor):
+class WarmThreads:
     """At most so many threads, made as they are needed; `begin` is called in each. What finds none waits its turn."""
 
     def __init__(self, most: int, name: str, begin: Callable[[], None] = lambda: None) -> None:
@@ -44,9 +47,9 @@ class WarmThreads(Executor):
         self._waiting: deque[_Work] = deque()
         self._ended = False
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """As in concurrent.futures."""
-        work = _Work(partial(fn, *args, **kwargs))
+    def do(self, call: Callable[[], Any], told: Told) -> None:
+        """Make the call in one of the threads and tell there how it went; raises RuntimeError after `shutdown`."""
+        work = _Work(call, told)
         with self._lock:
             if self._ended:
                 raise RuntimeError("These threads were let go.")
@@ -56,17 +59,26 @@ class WarmThreads(Executor):
                 self._start(work)
             else:
                 self._waiting.append(work)
-        return work.future
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """As in concurrent.futures; what waits is still done, unless it is cancelled."""
+    async def run(self, call: Callable[..., Any], *args: Any) -> Any:
+        """What a call in one of the threads returns, for who waits in an event loop."""
+        loop = asyncio.get_running_loop()
+        settled = loop.create_future()
+
+        def told(result: Any, error: BaseException | None) -> None:
+            with suppress(RuntimeError):  # the loop has ended, so nobody waits
+                loop.call_soon_threadsafe(_settle, settled, result, error)
+
+        self.do(partial(call, *args), told)
+        return await settled
+
+    def shutdown(self) -> None:
+        """Let the threads end when all they were given is done, and wait for that."""
         with self._lock:
             self._ended = True
-            while cancel_futures and self._waiting:
-                self._waiting.popleft().future.cancel()
             while self._resting:
                 self._resting.pop().put(None)
-        for thread in self._threads if wait else ():
+        for thread in self._threads:
             thread.join()
 
     def _start(self, work: _Work) -> None:
@@ -95,3 +107,12 @@ class WarmThreads(Executor):
                 return None
             self._resting.append(own)
             return own
+
+
+def _settle(settled: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if settled.done():  # whoever waited was cancelled
+        return
+    if error is None:
+        settled.set_result(result)
+    else:
+        settled.set_exception(error)

@@ -74,7 +74,8 @@ def bound_rows(statement: str, values: Sequence[Value]) -> list[tuple[Any, ...]]
             cursor.execute(statement, values)
             return list(cursor.fetchall())
     with wrapper.wrap_database_errors:
-        return _rows(_asked(line, statement, [_sent(value) for value in values]))
+        sent = [value if value is None or isinstance(value, bytes) else _sent(value) for value in values]
+        return _rows(_asked(line, statement, sent))
 
 
 _prepared: WeakKeyDictionary[Any, dict[str, bytes]] = WeakKeyDictionary()
@@ -108,9 +109,7 @@ def _numbered(statement: str) -> tuple[bytes, list[Format]]:
     return _HOLDER.sub(number, statement).encode(), formats
 
 
-def _sent(value: Value) -> bytes | None:
-    if value is None or isinstance(value, bytes):
-        return value
+def _sent(value: int | str | datetime) -> bytes:
     text = value.isoformat() if isinstance(value, datetime) else str(value)
     if "\x00" in text:
         raise psycopg.DataError("PostgreSQL keeps no text with a NUL character.")

@@ -234,7 +234,8 @@ def _store(parcel: _Parcel, *, keyed: bool) -> Acceptance:
 
 def _insert(parcel: _Parcel, *, keyed: bool) -> list[tuple[str, int, int]]:
     """One row: the new batch, the one it repeats, or that its sender is a stranger now; none when the key is taken."""
-    sensor_min, sensor_max, time_min, time_max = lake.ranges(parcel.readings)
+    sensor_min, sensor_max, *times = lake.ranges(parcel.readings)
+    time_min, time_max = (instant.isoformat() for instant in times)
     stands, token = ("SELECT 1", ()) if parcel.token is None else standing(parcel.token)
     repeat: tuple[str, tuple[Any, ...]] = ("SELECT 0, 0 WHERE false", ())
     if not keyed:

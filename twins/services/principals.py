@@ -19,7 +19,7 @@ from assets.permissions import NO_RIGHTS, Action, Rights, rights_of, standing_ri
 from twins.exceptions import AccessDenied
 from twins.models.access import ApiToken, Scope
 from twins.models.health import PLACED
-from twins.services.tokens import Memory, authenticate_token, remembered_token, standing
+from twins.services.tokens import REMEMBERED, Memory, authenticate_token, standing
 
 _MOST_TOPS = 8
 
@@ -86,10 +86,20 @@ def token_principal(plaintext: str) -> Principal | None:
     return None if token is None else Principal.of_token(token)
 
 
+_senders = Memory(token_principal, seconds=REMEMBERED)
+
+
 def remembered_sender(plaintext: str) -> Principal | None:
-    """The same as it was some seconds ago: whoever goes by it puts `standing` into the statement that acts for it."""
-    token = remembered_token(plaintext=plaintext)
-    return None if token is None else Principal.of_token(token)
+    """The same as it was REMEMBERED seconds ago at most.
+
+    The token may have been revoked meanwhile: whoever goes by it puts `standing` into the statement that acts for it.
+    """
+    return _senders.get(plaintext)
+
+
+def forget_senders() -> None:
+    """Look every token up again."""
+    _senders.forget()
 
 
 def _reader(plaintext: str) -> Principal | None:

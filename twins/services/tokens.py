@@ -79,22 +79,6 @@ class Memory(Generic[Found]):
         self._found = OrderedDict()
 
 
-_tokens: Memory[ApiToken] = Memory(lambda plaintext: authenticate_token(plaintext=plaintext), REMEMBERED)
-
-
-def remembered_token(*, plaintext: str) -> ApiToken | None:
-    """The token as `authenticate_token` found it REMEMBERED seconds ago at most.
-
-    It may have been revoked meanwhile, so whoever goes by it puts `standing` into the statement that acts for it.
-    """
-    return _tokens.get(plaintext)
-
-
-def forget_tokens() -> None:
-    """Look every token up again."""
-    _tokens.forget()
-
-
 def standing(token: ApiToken) -> tuple[str, tuple[Any, ...]]:
     """A SELECT, with its parameters, that finds a row as long as the token is what it was when it was looked up."""
     return _standing(), (token.pk, token.name, ",".join(token.scopes), token.user_id)

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from twins.lake import Columns
-from twins.sources.columns import FIRST_US, LAST_US
+from twins.sources.columns import LAST_US
 
 _MOST = 64
 """Frames that are remembered: of more, the last ones that were learned."""
@@ -51,7 +51,8 @@ def read_framed(body: bytes) -> tuple[Columns, pa.Array] | None:
     at, codes, times, values, qualities = frame.places
     code = np.frombuffer(body, np.int32, frame.rows, codes)
     time = np.frombuffer(body, np.int64, frame.rows, times)
-    if code.min() < 0 or code.max() >= frame.names or time.min() < FIRST_US or time.max() > LAST_US:
+    # As numbers without a sign, so that what is below 0 is above all others: such a stream is opened as well.
+    if code.view(np.uint32).max() >= frame.names or time.view(np.uint64).max() > LAST_US:
         return None
     value = np.frombuffer(body, np.float64, frame.rows, values)
     quality = np.zeros(frame.rows, np.int32)
