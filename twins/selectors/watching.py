@@ -29,7 +29,6 @@ class WatchedSensor:
     """Time of the newest compacted reading that is not from the future."""
     until: datetime | None
     """None: it was never looked at."""
-    state: Stored
 
 
 def newly_read(*, now: datetime, limit: int) -> list[WatchedSensor]:
@@ -47,17 +46,23 @@ def silent_since(*, now: datetime, limit: int) -> list[WatchedSensor]:
     return [_sensor(row) for row in _rows(_SILENT, [now, now - _SILENT_FOR, limit])]
 
 
+def stored_states(sensors: Iterable[int]) -> dict[int, Stored]:
+    """What is stored of the states of these sensors, some kilobytes each; of who was never looked at nothing."""
+    with binding_cursor(binary=True) as cursor:
+        cursor.execute(_STATES, [integers(sensors)])
+        return {sensor: Stored(*content) for sensor, *content in cursor.fetchall()}
+
+
 def _rows(statement: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
-    """What is found, states as bytes: as text they would be twice as many, to be written and read."""
     with binding_cursor(prepared=False, binary=True) as cursor:
         cursor.execute(statement, parameters)
         return list(cursor.fetchall())
 
 
 def _sensor(row: tuple[Any, ...]) -> WatchedSensor:
-    sensor, asset, role, low, high, interval, newest, until, state, recent = row
+    sensor, asset, role, low, high, interval, newest, until = row
     watched = Watched(sensor, measures=role == "measurement", low=low, high=high, interval=interval)
-    return WatchedSensor(sensor, asset, watched, newest, until, Stored(state, recent or b""))
+    return WatchedSensor(sensor, asset, watched, newest, until)
 
 
 @dataclass(frozen=True)
@@ -80,15 +85,17 @@ def corrected_sensors(*, now: datetime, limit: int) -> list[Corrected]:
     return [Corrected(_sensor(row[:-3]), *row[-3:]) for row in _rows(_CORRECTED, [limit, now])]
 
 
+# Bytes as bytes: as text they would be twice as many, to be written and read.
+_STATES = "SELECT sensor_id, state, recent FROM twins_sensorstate WHERE sensor_id = ANY(%s::int[])"
 _COLUMNS = "sensor.id, sensor.asset_id, sensor.role, sensor.valid_min, sensor.valid_max, sensor.expected_interval"
 _NEWLY_READ = f"""
-SELECT {_COLUMNS}, least(newest.time, %s), known.until, known.state, known.recent
+SELECT {_COLUMNS}, least(newest.time, %s), known.until
 FROM twins_sensorstate known JOIN twins_assets_sensor sensor ON sensor.id = known.sensor_id
 JOIN twins_latestreading newest ON newest.sensor_id = known.sensor_id
 WHERE known.until < least(newest.time, %s) ORDER BY known.until, sensor.id LIMIT %s
 """  # noqa: S608
 _NEVER_WATCHED = f"""
-SELECT {_COLUMNS}, least(newest.time, %s), NULL, NULL, NULL
+SELECT {_COLUMNS}, least(newest.time, %s), NULL
 FROM twins_latestreading newest JOIN twins_assets_sensor sensor ON sensor.id = newest.sensor_id
 WHERE NOT EXISTS (SELECT FROM twins_sensorstate known WHERE known.sensor_id = sensor.id) ORDER BY sensor.id LIMIT %s
 """  # noqa: S608
@@ -99,15 +106,14 @@ WITH corrected AS (
         SELECT FROM twins_correction seen WHERE seen.sensor_id = waiting.sensor_id AND seen.watched
         AND seen.found_at > now() - interval '1 hour')
     GROUP BY sensor_id ORDER BY min(id) LIMIT %s)
-SELECT {_COLUMNS}, least(newest.time, %s), known.until, known.state, known.recent, corrected.first,
-       corrected.last, corrected.correction
+SELECT {_COLUMNS}, least(newest.time, %s), known.until, corrected.first, corrected.last, corrected.correction
 FROM corrected JOIN twins_assets_sensor sensor ON sensor.id = corrected.sensor_id
 LEFT JOIN twins_latestreading newest ON newest.sensor_id = sensor.id
 LEFT JOIN twins_sensorstate known ON known.sensor_id = sensor.id ORDER BY corrected.correction
 """  # noqa: S608
 # Who has an interval is asked when ten of them have passed; the others every so often, the oldest first.
 _SILENT = f"""
-SELECT {_COLUMNS}, known.until, known.until, known.state, known.recent
+SELECT {_COLUMNS}, known.until, known.until
 FROM twins_sensorstate known JOIN twins_assets_sensor sensor ON sensor.id = known.sensor_id
 WHERE known.until < least(%s - 10 * coalesce(sensor.expected_interval, 0) * interval '1 second', %s)
   AND NOT EXISTS (SELECT FROM twins_finding open WHERE open.sensor_id = sensor.id AND open.kind = 'gap'

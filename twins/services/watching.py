@@ -9,7 +9,7 @@ the future wait until their time has come, so that a clock that jumped ahead doe
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import accumulate
@@ -31,6 +31,7 @@ from twins.selectors.watching import (
     never_watched,
     newly_read,
     silent_since,
+    stored_states,
 )
 from twins.services.findings import KINDS, replace_findings
 from twins.services.patterns import rewind_patterns
@@ -42,8 +43,8 @@ _TAUGHT_READINGS = 5_000
 """Readings that fill the memory of the detector."""
 _FIRST_LOOK, _SHORTEST_LOOK, _LONGEST_LOOK = timedelta(days=7), timedelta(hours=1), timedelta(days=60)
 """How much of the past a sensor without a declared interval is taught from; bounds for those with one."""
-_AT_ONCE = 500
-"""States in one statement, of up to 8 kB each."""
+_AT_ONCE = 100
+"""States in memory, of 8 kB each: what is no longer than a megabyte is not asked of the system each time anew."""
 KEPT = timedelta(days=90)
 MOST_KEPT = 1_000_000
 _LOCK = 7_305_003
@@ -77,9 +78,7 @@ def _watch_again(now: datetime) -> int:
     if not corrected:
         return 0
     # Taken as never watched, which also says how far back their past is read.
-    again = [
-        (each, replace(each.one, until=None, state=detector.Stored(None))) for each in corrected if _was_seen(each)
-    ]
+    again = [(each, replace(each.one, until=None)) for each in _seen(corrected)]
     again = [(each, one) for each, one in again if each.last >= _since(one, now)]
     for each, one in again:
         found = _advance([one], now)
@@ -96,9 +95,11 @@ def _watch_again(now: datetime) -> int:
     return len(again)
 
 
-def _was_seen(corrected: Corrected) -> bool:
-    states = detector.load_states([corrected.one.state])
-    return microseconds(corrected.first) <= detector.read_until(states.rows[0])
+def _seen(corrected: Sequence[Corrected]) -> list[Corrected]:
+    """Those of which readings were looked at before they were overwritten."""
+    states = _states([each.one for each in corrected])
+    pairs = zip(corrected, states.rows, strict=True)
+    return [each for each, state in pairs if microseconds(each.first) <= detector.read_until(state)]
 
 
 def notice_silence(*, now: datetime, limit: int = MOST_A_ROUND) -> int:
@@ -107,7 +108,7 @@ def notice_silence(*, now: datetime, limit: int = MOST_A_ROUND) -> int:
         if not _alone():
             return 0
         quiet = silent_since(now=now, limit=limit)
-        found = _find_silence(quiet, now)
+        found = [finding for some in _portions(quiet) for finding in _find_silence(some, now)]
         _store(found, {one.sensor: one.asset for one in quiet})
     return len(found)
 
@@ -139,22 +140,27 @@ def _advance(waiting: Sequence[WatchedSensor], now: datetime) -> list[detector.F
     table = scan_readings(
         sensors=[one.sensor for one in waiting], start=min(since), end=now + timedelta(microseconds=1)
     )
-    readings, states = Readings(table), detector.load_states([one.state for one in waiting])
+    readings = Readings(table)
+    return [finding for some in _portions(waiting) for finding in _watch(some, readings, now)]
+
+
+def _watch(some: Sequence[WatchedSensor], readings: Readings, now: datetime) -> list[detector.Finding]:
+    states = _states(some)
     found = detector.watch_all(
-        [one.watched for one in waiting],
+        [one.watched for one in some],
         states.rows,
         readings.time,
         readings.value,
-        bounds=np.array([readings.bounds(one.sensor) for one in waiting]),
-        since=np.array([microseconds(each) for each in since]),
+        bounds=np.array([readings.bounds(one.sensor) for one in some]),
+        since=np.array([microseconds(_since(one, now)) for one in some]),
     )
     # Nothing good up to now counts as looked at too, or a sensor that sends only bad readings is read for ever.
-    _write([(one.sensor, max(one.newest, one.until or one.newest)) for one in waiting], states)
+    _write([(one.sensor, max(one.newest, one.until or one.newest)) for one in some], states)
     return found
 
 
 def _find_silence(quiet: Sequence[WatchedSensor], now: datetime) -> list[detector.Finding]:
-    states = detector.load_states([one.state for one in quiet])
+    states = _states(quiet)
     looked: list[_Looked] = []
     found: dict[int, detector.Finding] = {}
     for row, one in enumerate(quiet):
@@ -167,21 +173,29 @@ def _find_silence(quiet: Sequence[WatchedSensor], now: datetime) -> list[detecto
     return list(found.values())
 
 
+def _portions(sensors: Sequence[WatchedSensor]) -> Iterator[Sequence[WatchedSensor]]:
+    return (sensors[at : at + _AT_ONCE] for at in range(0, len(sensors), _AT_ONCE))
+
+
+def _states(sensors: Sequence[WatchedSensor]) -> detector.States:
+    """The state of each, a new one of whoever was never looked at, or is as if."""
+    stored, nothing = stored_states(one.sensor for one in sensors if one.until is not None), detector.Stored(None)
+    return detector.load_states([stored.get(one.sensor, nothing) for one in sensors])
+
+
 def _write(looked: Sequence[_Looked], states: detector.States) -> None:
     """Keep states: as a whole where they must be, else what is recent of them."""
     stored = sorted(zip(looked, detector.dump_states(states), strict=True))
     wholes = [(*sensor, state.whole) for sensor, state in stored if state.whole is not None]
     recent = [(*sensor, state.recent) for sensor, state in stored if state.whole is None]
-    with binding_cursor(binary=True) as cursor:
+    with binding_cursor() as cursor:
         for statement, rows in ((_KEEP_WHOLE, wholes), (_KEEP_RECENT, recent)):
-            for at in range(0, len(rows), _AT_ONCE):
-                sensors, until, content = zip(*rows[at : at + _AT_ONCE], strict=True)
+            if rows:
+                sensors, until, content = zip(*rows, strict=True)
                 sizes = [len(each) for each in content]
                 firsts = [end - size + 1 for end, size in zip(accumulate(sizes), sizes, strict=True)]
-                times = integers(map(microseconds, until))
-                cursor.execute(
-                    statement, [b"".join(content), integers(sensors), times, integers(firsts), integers(sizes)]
-                )
+                numbers = (sensors, map(microseconds, until), firsts, sizes)
+                cursor.execute(statement, [b"".join(content), *map(integers, numbers)])
 
 
 # Bytes as bytes, and all in one piece: they would be written in twice as many digits, or looked at one by one.
