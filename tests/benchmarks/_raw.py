@@ -1,4 +1,4 @@
-"""The least that can answer over HTTP: one statement a request on one open connection, its text as the body.
+"""The least that can answer over HTTP: one prepared statement a request on one open connection, its text as the body.
 
 Runs in a process of its own under the same web server as the service: `uvicorn tests.benchmarks._raw:application`.
 """
@@ -31,8 +31,8 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 def _answer(statement: str) -> bytes:
     if not _open:
         url = os.environ["RAW_DATABASE"]
-        _open.append(psycopg.connect(url, autocommit=True, cursor_factory=psycopg.ClientCursor))
-    row = _open[0].execute(statement, _PARAMETERS).fetchone()
+        _open.append(psycopg.connect(url, autocommit=True))
+    row = _open[0].execute(statement, _PARAMETERS, prepare=True).fetchone()
     assert row is not None
     text: str = row[0]
     return text.encode()

@@ -7,8 +7,11 @@ transaction, and leaves nothing behind on a connection that a pool lends to some
 
 from __future__ import annotations
 
+import re
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from functools import lru_cache
 from typing import Any, ParamSpec, TypeVar
 
 import psycopg
@@ -18,9 +21,11 @@ from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connection
 from twins.conf import settings
 from twins.exceptions import QueryTooSlow
 from twins.http.alone import owns_connections
-from twins.selectors.binding import binding_cursor
+from twins.selectors.binding import binding_cursor, bound_rows
 from twins.selectors.spent import statements_counted
 
+_NAMED = re.compile(r"%%|%\((\w+)\)s")
+_PLAIN = frozenset({str, float, datetime})
 Given = ParamSpec("Given")
 Found = TypeVar("Found")
 
@@ -97,12 +102,38 @@ def _in_transaction(change: Callable[..., Any], *args: Any, **kwargs: Any) -> An
         return change(*args, **kwargs)
 
 
-def statement_cursor(*, prepared: bool) -> Any:
-    """A cursor for the statement of a plan, whose parameters have names.
+def statement_rows(statement: str, parameters: Mapping[str, Any], *, prepared: bool) -> list[tuple[Any, ...]]:
+    """The rows, of texts, that the statement of a plan finds; its parameters have names.
 
-    On a connection that is kept the server binds them, and plans the statement once.
+    On a connection that is kept the server binds them, and what is `prepared` it plans once.
     """
-    return binding_cursor(prepared=prepared) if owns_connections() else connection.cursor()
+    if prepared and owns_connections():
+        written, names = _positional(statement)
+        values = [parameters[name] for name in names]
+        if all(map(_is_plain, values)):
+            return bound_rows(written, values)
+    with binding_cursor(prepared=prepared) if owns_connections() else connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return list(cursor.fetchall())
+
+
+@lru_cache(maxsize=256)
+def _positional(statement: str) -> tuple[str, tuple[str, ...]]:
+    """The statement with a %s for each parameter, and the names of those in order."""
+    names: list[str] = []
+
+    def place(found: re.Match[str]) -> str:
+        if found[0] == "%%":
+            return "%%"
+        names.append(found[1])
+        return "%s"
+
+    return _NAMED.sub(place, statement), tuple(names)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a text says the value, and PostgreSQL knows from the statement what it is."""
+    return value is None or type(value) in _PLAIN or (type(value) is int and -(2**63) <= value < 2**63)
 
 
 def _limit(how: str) -> str:

@@ -7,9 +7,11 @@ digits.
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
+from itertools import count
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -18,12 +20,14 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg.errors import error_from_result
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, Format, TransactionStatus
 
-Value = int | str | bytes | datetime | None
+Value = int | float | str | bytes | datetime | None
 _WHOLE_NUMBERS = frozenset({20, 21, 23})
 """Types of PostgreSQL, by their numbers in its catalogue."""
 _FORGOTTEN = b"26000"
 """SQLSTATE of a prepared statement that does not exist: a pooler, or psycopg itself, has let go of it."""
-_HOLDER = re.compile("%[sb]")
+_HOLDER = re.compile("%[sb%]")
+_MOST_PREPARED = 100
+"""Statements that a connection keeps; PostgreSQL holds the plan of each."""
 
 
 class _Unprepared(psycopg.Cursor[Any]):
@@ -78,38 +82,44 @@ def bound_rows(statement: str, values: Sequence[Value]) -> list[tuple[Any, ...]]
         return _rows(_asked(line, statement, sent))
 
 
-_prepared: WeakKeyDictionary[Any, dict[str, bytes]] = WeakKeyDictionary()
-"""Names of prepared statements, by connection."""
+_prepared: WeakKeyDictionary[Any, OrderedDict[str, bytes]] = WeakKeyDictionary()
+"""Names of prepared statements, by connection; what was not asked for longest goes first."""
+_numbers = count()
 
 
 def _asked(line: Any, statement: str, values: Sequence[bytes | None]) -> Any:
     """What PostgreSQL answers; raises the errors that a cursor of psycopg raises."""
     text, formats = _numbered(statement)
-    names = _prepared.setdefault(line, {})
+    names = _prepared.setdefault(line, OrderedDict())
     name = names.get(statement)
     if name is not None:
+        names.move_to_end(statement)
         result = line.pgconn.exec_prepared(name, values, formats)
         if result.error_field(DiagnosticField.SQLSTATE) != _FORGOTTEN:
             return _checked(line, result)
-    name = name or b"twins_%d" % len(names)
+    name = name or b"twins_%d" % next(_numbers)
     _checked(line, line.pgconn.prepare(name, text))
     names[statement] = name
+    if len(names) > _MOST_PREPARED:
+        line.pgconn.exec_(b"DEALLOCATE " + names.popitem(last=False)[1])
     return _checked(line, line.pgconn.exec_prepared(name, values, formats))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _numbered(statement: str) -> tuple[bytes, list[Format]]:
     """The statement as PostgreSQL reads it, and whether each of its values is text or bytes."""
     formats: list[Format] = []
 
     def number(holder: re.Match[str]) -> str:
+        if holder[0] == "%%":
+            return "%"
         formats.append(Format.BINARY if holder[0] == "%b" else Format.TEXT)
         return f"${len(formats)}"
 
     return _HOLDER.sub(number, statement).encode(), formats
 
 
-def _sent(value: int | str | datetime) -> bytes:
+def _sent(value: float | str | datetime) -> bytes:
     text = value.isoformat() if isinstance(value, datetime) else str(value)
     if "\x00" in text:
         raise psycopg.DataError("PostgreSQL keeps no text with a NUL character.")

@@ -202,6 +202,19 @@ def test_whatever_is_given_for_a_variable_the_answer_is_that_of_its_own(client: 
         assert _told(kept) == _told(own), variables
 
 
+def test_no_text_is_taken_for_a_parameter(client: Client) -> None:
+    tags = ["%(p0)s", "%%(who0)s", "100%", "%s", "$1"]
+    create_assets(rows=[NewAsset(tag=tag, name=tag, level="part") for tag in tags], under=Asset.objects.get(tag="A"))
+    token = _token("a", _user("ann", "A"))
+    for _ in range(3):
+        for tag in tags:
+            query = f"""query($t: String!) {{ own: twin(tag: "{tag}") {{ tag name }} given: twin(tag: $t) {{ tag name }}
+                twin(tag: "A") {{ children(where: {{tag: {{equals: "{tag}"}}}}) {{ nodes {{ tag }} }} }} }}"""
+            found = {"tag": tag, "name": tag}
+            wanted = {"own": found, "given": found, "twin": {"children": {"nodes": [{"tag": tag}]}}}
+            assert client.answer(token, query, variables={"t": tag}).json() == {"data": wanted}
+
+
 def test_a_question_costs_what_its_own_variables_say(client: Client) -> None:
     token, cost = _token("a"), {"extensions": {"cost": True}}
     query = """query($n: Int, $m: Int) { systems(first: $n) { nodes { children(first: $m) {

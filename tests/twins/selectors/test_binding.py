@@ -79,6 +79,15 @@ def test_a_statement_that_the_server_forgot_is_prepared_again(table: None, calls
     assert len(calls) == 4
 
 
+def test_a_connection_keeps_the_statements_that_are_asked_for(table: None, calls: list[str]) -> None:
+    kept = "SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'twins!_%%' ESCAPE %s"
+    for number in range(2 * binding._MOST_PREPARED):
+        assert bound_rows(f"SELECT '{number}%%', %s::int", [number]) == [(f"{number}%", number)]
+        assert bound_rows(kept, ["!"])[0][0] <= binding._MOST_PREPARED
+    assert bound_rows(kept, ["!"]) == [(binding._MOST_PREPARED,)]
+    assert bound_rows("SELECT '0%%', %s::int", [7]) == [("0%", 7)]
+
+
 def test_a_connection_that_was_ended_is_an_operational_error_and_the_next_one_works(table: None) -> None:
     bound_rows(INSERT, ["a", 1, b"", NOON])
     [(pid,)] = bound_rows("SELECT pg_backend_pid()", [])

@@ -29,7 +29,7 @@ from graphql.pyutils import Undefined
 
 from assets.compiling import Compiled
 from twins.exceptions import TokenChanged
-from twins.graphql.database import statement_cursor
+from twins.graphql.database import statement_rows
 from twins.graphql.documents import Document, Kept
 from twins.graphql.planner.compiler import Compiler, Unplannable
 from twins.graphql.planner.mapping import Kinds
@@ -98,9 +98,7 @@ class Plan:
             head += f", hot(readings) as materialized (select {binding.put(tail.json)}::jsonb)"
         body = written(self._statement(seen, hot), binding)
         # A choice made by variables is planned with their values.
-        with statement_cursor(prepared=not binding.choices) as cursor:
-            cursor.execute(head + _ELSE + body, binding.parameters)
-            return list(cursor.fetchall())
+        return statement_rows(head + _ELSE + body, binding.parameters, prepared=not binding.choices)
 
     def _statement(self, seen: Seen, hot: bool) -> Sql:
         key = self._number, seen, hot
