@@ -50,7 +50,7 @@ from twins.lake.rollup import (
     worth_a_file,
     write_minutes,
 )
-from twins.lake.scan import read_files, select
+from twins.lake.scan import read_files, read_later, select
 from twins.lake.schema import (
     BODY_SCHEMA,
     DAY,
@@ -137,6 +137,7 @@ __all__ = [
     "raw_path",
     "read_files",
     "read_landing",
+    "read_later",
     "read_whole",
     "remove_files",
     "roll_up",

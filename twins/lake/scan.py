@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from twins.lake.blocks import decode, decode_kept
 from twins.lake.footers import Footer, footer_of
-from twins.lake.schema import READING_SCHEMA, microseconds
+from twins.lake.schema import READING_SCHEMA, column, microseconds
 from twins.lake.store import Location, open_store
 
 _TIME = pa.timestamp("us", tz="UTC")
@@ -49,6 +49,44 @@ def read_files(
         for part in _part(footer_of(root, path), wanted, span, partial(take, path))
     ]
     return pa.concat_tables(parts) if parts else schema.empty_table()
+
+
+def read_later(
+    root: Location,
+    paths: Sequence[str],
+    *,
+    sensors: np.ndarray,
+    after: np.ndarray,
+    end: datetime,
+    schema: pa.Schema = READING_SCHEMA,
+) -> pa.Table:
+    """Rows, unmerged, of ascending `sensors`, of each those later than its own instant of `after` (microseconds since
+    1970) and before `end`.
+
+    For who goes on from where it was: of a file that it went through before, only the times are decoded. Raises
+    FileNotFoundError when a file was removed meanwhile.
+    """
+    parts = []
+    for path in paths:
+        footer = footer_of(root, path)
+        runs = _runs(footer, sensors)
+        span = (int(after.min()) + 1, microseconds(end))
+        if groups := _groups(footer, runs, span):
+            rows = np.concatenate([np.arange(footer.groups[group], footer.groups[group + 1]) for group in groups])
+            limits = _repeated(footer, sensors, after)[rows]
+            time = column(decode(root, path, footer, groups, columns=schema.names[1:2]), schema.names[1])
+            held = (time > limits) & (time < span[1])
+            if held.any():
+                table = decode(root, path, footer, groups, columns=schema.names)
+                parts.append(_conform(table if held.all() else table.filter(pa.array(held)), schema))
+    return pa.concat_tables(parts) if parts else schema.empty_table()
+
+
+def _repeated(footer: Footer, sensors: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """The instant of each row's sensor, of sensors that are not asked for one that nothing is later than."""
+    at = np.searchsorted(sensors[:-1], footer.sensors)
+    of_each = np.where(sensors[at] == footer.sensors, after[at], _ALWAYS[1])
+    return np.repeat(of_each, np.diff(footer.starts))
 
 
 def _read_whole(root: Location, path: str, schema: pa.Schema) -> pa.Table:

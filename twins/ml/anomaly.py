@@ -158,17 +158,17 @@ def read_until(state: Floats) -> int:
 
 def watch(watched: Watched, state: Floats, times: Ints, values: Floats) -> list[Finding]:
     """`watch_all` for one sensor."""
-    return watch_all([watched], state[None], times, values, bounds=np.array([[0, len(times)]]), since=np.array([0]))
+    return watch_all([watched], state[None], times, values, bounds=np.array([[0, len(times)]]))
 
 
 def watch_all(
-    watched: Sequence[Watched], states: Floats, times: Ints, values: Floats, *, bounds: Ints, since: Ints
+    watched: Sequence[Watched], states: Floats, times: Ints, values: Floats, *, bounds: Ints
 ) -> list[Finding]:
     """Advance `states` [sensors, STATE_SIZE] in place by readings in order of time, those of each sensor in its row of
     `bounds` [sensors, 2], and say what began or ended, in order of sensors, then of time.
 
-    Readings earlier than `since`, or not newer than the state, are passed over: given twice, they count once. So is
-    what is not a number. Of one sensor no more than the first 200 findings are told.
+    Readings not newer than the state are passed over: given twice, they count once. So is what is not a number. Of one
+    sensor no more than the first 200 findings are told.
     """
     limits = np.array([[np.nan if bound is None else bound for bound in (one.low, one.high)] for one in watched])
     every = np.array([0.0 if one.interval is None else one.interval * 1e6 for one in watched])
@@ -183,7 +183,7 @@ def watch_all(
     found = np.empty((_MOST + 2 * len(watched), 6))
     done = 0
     while done < len(watched):
-        done, count = advance_all(done, states, times, values, bounds, since, limits, every, measures, _MOST, found)
+        done, count = advance_all(done, states, times, values, bounds, limits, every, measures, _MOST, found)
         told += [
             Finding(watched[int(row)].sensor, Kind(int(kind)), int(time), value, score, bool(begins))
             for kind, time, value, score, begins, row in found[:count].tolist()

@@ -49,7 +49,7 @@ from twins.ml.states import (
 
 
 @compiled_at_once
-def advance_all(first, states, times, values, bounds, since, limits, every, measures, most, found):  # type: ignore[no-untyped-def]
+def advance_all(first, states, times, values, bounds, limits, every, measures, most, found):  # type: ignore[no-untyped-def]
     """Advance rows of `states` from `first` on and fill `found`, up to where it may not hold the `most` that one more
     row may find; which row that is, and how many findings there are."""
     count = 0
@@ -58,21 +58,19 @@ def advance_all(first, states, times, values, bounds, since, limits, every, meas
             return row, count
         low, high = bounds[row]
         own = found[count : count + most]
-        filled = _advance(
-            states[row], times[low:high], values[low:high], since[row], limits[row], every[row], measures[row], own
-        )
+        filled = _advance(states[row], times[low:high], values[low:high], limits[row], every[row], measures[row], own)
         own[:filled, 5] = row
         count += filled
     return len(states), count
 
 
 @compiled_at_once
-def _advance(state, times, values, since, limits, every, measures, found):  # type: ignore[no-untyped-def]
+def _advance(state, times, values, limits, every, measures, found):  # type: ignore[no-untyped-def]
     """Advance `state` by readings newer than it and fill `found` [most, 6]; how many rows of it were filled."""
     count = 0
     for row in range(len(times)):
         time, value = times[row], values[row]
-        if time < since or time <= state[AT_TIME] or not np.isfinite(value):
+        if time <= state[AT_TIME] or not np.isfinite(value):
             continue
         count = _gap(state, time, value, every, found, count)
         count = _limits(state, time, value, limits, found, count)

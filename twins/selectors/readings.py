@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 from django.db import connection
 
 from twins import lake
+from twins.conf import settings
 from twins.selectors.view import look, read_body, retry
 
 
@@ -32,6 +34,27 @@ def scan_readings(*, sensors: Sequence[int], start: datetime | None = None, end:
     if not wanted or (start is not None and end is not None and start >= end):
         return lake.READING_SCHEMA.empty_table()
     return retry(lambda: look(wanted, start, end).readings(start, end))
+
+
+def later_readings(*, after: Mapping[int, datetime], end: datetime) -> pa.Table:
+    """Compacted readings of each sensor later than its own instant and earlier than `end`, in READING_SCHEMA, sorted by
+    (sensor, time), each once. Raises LakeError when a live file cannot be read.
+
+    For who goes on from where it was; what is hot it finds in a file the next time.
+    """
+    if not after:
+        return lake.READING_SCHEMA.empty_table()
+    wanted = sorted(after)
+    sensors = np.array(wanted, np.int64)
+    limits = np.array([lake.microseconds(after[sensor]) for sensor in wanted])
+    start = lake.from_microseconds(int(limits.min()) + 1)
+
+    def read() -> pa.Table:
+        # In order of days, so that what is read of each sensor is in order of time.
+        paths = sorted(file.path for file in look(wanted, start, end, hot=False).files)
+        return lake.merge([lake.read_later(settings().LAKE, paths, sensors=sensors, after=limits, end=end)])
+
+    return retry(read)
 
 
 def latest_readings(sensors: Iterable[int]) -> dict[int, Reading]:

@@ -81,16 +81,21 @@ class View:
         return lake.merge([lake.read_files(settings().LAKE, paths, sensors=sensors, start=start, end=end), *chosen])
 
 
-def look(sensors: list[int], start: datetime | None, end: datetime | None, *, rolled: bool = False) -> View:
-    """The view of sorted sensors in a window, with roll-ups when `rolled`; raises FileNotFoundError, see `retry`."""
+def look(
+    sensors: list[int], start: datetime | None, end: datetime | None, *, rolled: bool = False, hot: bool = True
+) -> View:
+    """The view of sorted sensors in a window, with roll-ups when `rolled`, of files alone when not `hot`; raises
+    FileNotFoundError, see `retry`."""
     first, beyond = start or lake.EPOCH, end or _BEYOND
     window: list[Any] = [sensors[-1], sensors[0], first, beyond]
     held = [*window, _utc_day(first), _utc_day(beyond)]
     with binding_cursor(prepared=False, binary=True) as cursor:
         if rolled:
             cursor.execute(_ROLLED_FILES + _HOT, [*held, *held, *window])
-        else:
+        elif hot:
             cursor.execute(_FILES + _HOT, [*held, *window])
+        else:
+            cursor.execute(_FILES, held)
         rows = cursor.fetchall()
     scanned()
     return View(

@@ -23,7 +23,7 @@ from twins.ml import Readings
 from twins.ml import anomaly as detector
 from twins.selectors.arrays import floats, integers, words
 from twins.selectors.binding import binding_cursor
-from twins.selectors.readings import scan_readings
+from twins.selectors.readings import later_readings
 from twins.selectors.watching import (
     Corrected,
     WatchedSensor,
@@ -120,7 +120,7 @@ def _alone() -> bool:
 
 
 def _since(one: WatchedSensor, now: datetime) -> datetime:
-    """From when on its readings are looked at."""
+    """The instant after which its readings are looked at."""
     if one.until is not None:
         return one.until
     if one.watched.interval is None:
@@ -135,11 +135,9 @@ def _reach(one: WatchedSensor, now: datetime) -> int:
 
 
 def _advance(waiting: Sequence[WatchedSensor], now: datetime) -> list[detector.Finding]:
-    since = [_since(one, now) for one in waiting]
     # To the microsecond: what is dated later than now is read when its time has come.
-    table = scan_readings(
-        sensors=[one.sensor for one in waiting], start=min(since), end=now + timedelta(microseconds=1)
-    )
+    end = now + timedelta(microseconds=1)
+    table = later_readings(after={one.sensor: _since(one, now) for one in waiting}, end=end)
     readings = Readings(table)
     return [finding for some in _portions(waiting) for finding in _watch(some, readings, now)]
 
@@ -152,7 +150,6 @@ def _watch(some: Sequence[WatchedSensor], readings: Readings, now: datetime) -> 
         readings.time,
         readings.value,
         bounds=np.array([readings.bounds(one.sensor) for one in some]),
-        since=np.array([microseconds(_since(one, now)) for one in some]),
     )
     # Nothing good up to now counts as looked at too, or a sensor that sends only bad readings is read for ever.
     _write([(one.sensor, max(one.newest, one.until or one.newest)) for one in some], states)

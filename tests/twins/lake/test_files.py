@@ -7,11 +7,13 @@ import random
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from twins import lake
+from twins.lake import writer
 from twins.lake.schema import DAY
 
 DAY_0 = date(1970, 1, 1)
@@ -156,3 +158,30 @@ def test_noise_and_steps_go_apart_where_both_are_worth_a_file(table_of, rows_of,
     steps, noise = lake.split_by_content(table_of(rows))
     assert rows_of(steps) == [row for row in rows if row[0] == 2]
     assert rows_of(noise) == [row for row in rows if row[0] != 2]
+
+
+@pytest.mark.parametrize("row_group", [64, 65_536])
+def test_what_is_later_than_an_instant_of_its_own_is_found_of_each_sensor(
+    tmp_path, table_of, rows_of, rows, row_group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "ROW_GROUP", row_group)
+    split = sorted(rows, key=lambda row: row[1])
+    halves = [sorted(part) for part in (split[:1500], split[1500:])]
+    paths = [publish(tmp_path, name, table_of(half))[0] for name, half in zip("ab", halves, strict=True)]
+    dice = random.Random(2)
+    middle = split[1500][1]
+    # Some end before the second file, some within the first, one has nothing later, one is in no file.
+    after = {sensor: dice.choice([middle - 1, middle // 2, dice.randrange(DAY), -1]) for sensor in range(1, 40, 2)}
+    after[5], after[1000] = DAY, 0
+    sensors = np.array(sorted(after), np.int64)
+    limits = np.array([after[sensor] for sensor in sorted(after)], np.int64)
+    end = lake.from_microseconds(DAY * 9 // 10)
+
+    found = lake.read_later(tmp_path, paths, sensors=sensors, after=limits, end=end)
+
+    expected = [row for half in halves for row in half if row[0] in after and after[row[0]] < row[1] < DAY * 9 // 10]
+    assert len(expected) > 300
+    assert found.schema == lake.READING_SCHEMA
+    assert rows_of(found) == expected
+    nothing = lake.read_later(tmp_path, paths[:1], sensors=sensors, after=limits * 0 + middle, end=end)
+    assert (nothing.schema, nothing.num_rows) == (lake.READING_SCHEMA, 0)

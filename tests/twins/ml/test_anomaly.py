@@ -116,15 +116,13 @@ def test_many_sensors_are_watched_as_each_of_them_would_be() -> None:
     values[1500:1800:2] = 90.0
     watched = [Watched(1), Watched(2, high=50.0), Watched(3, measures=False), Watched(4, low=90.0, interval=1.0)]
     bounds = np.array([[0, 1000], [1000, 2000], [0, 0], [2000, 3000]])
-    since = np.array([0, times[1500], 0, times[2000]])
     rows = np.stack([new_state() for _ in watched])
-    found = watch_all(watched, rows, times, values, bounds=bounds, since=since)
+    found = watch_all(watched, rows, times, values, bounds=bounds)
 
     alone = [new_state() for _ in watched]
     expected = []
-    for one, state, (low, high), first in zip(watched, alone, bounds, since, strict=True):
-        own = slice(max(low, np.searchsorted(times, first)), high)
-        expected += watch(one, state, times[own], values[own])
+    for one, state, (low, high) in zip(watched, alone, bounds, strict=True):
+        expected += watch(one, state, times[low:high], values[low:high])
     assert len({one.sensor for one in found}) == 3
     assert sum(one.sensor == 2 for one in found) > 100
     assert found == expected

@@ -13,7 +13,7 @@ from twins import lake
 from twins.exceptions import LakeError
 from twins.models import Batch, LakeFile
 from twins.selectors import view
-from twins.selectors.readings import latest_readings, scan_readings
+from twins.selectors.readings import later_readings, latest_readings, scan_readings
 from twins.services.compaction import compact_crowded_days, compact_hot_tail, sweep_lake
 
 T0 = datetime(2026, 5, 1, 23, 59, 58, tzinfo=UTC)
@@ -48,6 +48,22 @@ def test_a_window_holds_its_start_and_not_its_end(sensor_keys, accept, scanned, 
     assert scanned(chosen, **window) == [
         row for row in rows if row[0] in chosen and window.get("start", T0) <= row[1] < window.get("end", T0 + 99 * S)
     ]
+
+
+def test_who_goes_on_finds_what_is_compacted_and_later_and_each_reading_once(sensor_keys, accept) -> None:
+    accept([(key, T0 + i * S, float(i)) for key in sensor_keys for i in range(4)])
+    compact_hot_tail()
+    accept([(key, T0 + i * S, -float(i)) for key in sensor_keys for i in range(3, 6)])
+    compact_hot_tail()
+    accept([(key, T0 + 6 * S, 6.0) for key in sensor_keys])
+    after = {sensor_keys[0]: T0 + 2 * S, sensor_keys[2]: T0 + 4 * S, sensor_keys[3]: T0 + 9 * S}
+
+    found = later_readings(after=after, end=T0 + 6 * S)
+
+    rows = list(zip(*(found[name].to_pylist() for name in ("sensor", "time", "value")), strict=True))
+    assert rows == [(sensor_keys[0], T0 + i * S, -float(i)) for i in (3, 4, 5)] + [(sensor_keys[2], T0 + 5 * S, -5.0)]
+    assert found.schema == lake.READING_SCHEMA
+    assert later_readings(after={}, end=T0 + 6 * S).num_rows == 0
 
 
 def test_a_scan_of_many_sensors_is_the_same_in_two_threads(
