@@ -33,6 +33,8 @@ _heeding: defaultdict[str, list[Callable[[], None]]] = defaultdict(list)
 _MOST_WAITING = 1_000
 _GATHERED = 0.02
 """Seconds that an event waits for others, and lets whoever gave rise to it finish first."""
+_LINGERS = 50
+"""Rounds without an event until the thread that tells them rests: to wake it takes longer than to leave it an event."""
 _LAST_WORDS = 2.0
 """Seconds that the end of a process waits for what it has to tell."""
 
@@ -49,7 +51,7 @@ def listen(kind: Kind, listener: Listener) -> None:
 
 
 def heed(kind: Kind, call: Callable[[], None]) -> None:
-    """Call `call()` in this process after every such commit: for who need not know more than that."""
+    """Call `call()` in this process soon after such a commit, once for all meanwhile: for who need not know more."""
     if call not in _heeding[kind]:
         _heeding[kind].append(call)
 
@@ -60,17 +62,18 @@ def publish(kind: Kind, payload: Payload) -> None:
 
 
 def _tell(kind: Kind, payload: Payload) -> None:
-    calls: list[Callable[[], None]] = [*_heeding[kind]]
     if _listeners[kind]:
-        told = payload() if callable(payload) else payload
-        payload = told
-        calls += [partial(listener, told) for listener in _listeners[kind]]
-    for call in calls:
-        try:
-            call()
-        except Exception:
-            _log.warning("a listener of %s failed; the periodic sweep will catch up", kind, exc_info=True)
-    _messenger().send(settings().REDIS_URL, channel(), kind, payload)
+        payload = payload() if callable(payload) else payload
+        for listener in _listeners[kind]:
+            _safely(kind, partial(listener, payload))
+    _messenger().send((settings().REDIS_URL, channel(), kind, payload))
+
+
+def _safely(kind: Kind, call: Callable[[], None]) -> None:
+    try:
+        call()
+    except Exception:
+        _log.warning("a listener of %s failed; the periodic sweep will catch up", kind, exc_info=True)
 
 
 _Event = tuple[str, str, Kind, Payload]
@@ -84,30 +87,43 @@ class _Messenger(threading.Thread):
         super().__init__(name="twins-events", daemon=True)
         self._waiting: deque[_Event] = deque(maxlen=_MOST_WAITING)
         self._some = threading.Condition()
-        self._busy = False
+        self._awake = self._telling = False
 
-    def send(self, url: str, name: str, kind: Kind, payload: Payload) -> None:
-        with self._some:
-            self._waiting.append((url, name, kind, payload))
-            if not self._busy:  # else it looks again before it rests
+    def send(self, event: _Event) -> None:
+        self._waiting.append(event)
+        if not self._awake:  # else it looks again before it rests
+            with self._some:
                 self._some.notify_all()
 
     def run(self) -> None:
         while True:
             with self._some:
-                self._busy = False
-                self._some.notify_all()
+                self._awake = False
                 self._some.wait_for(lambda: self._waiting)
-                self._busy = True
-            time.sleep(_GATHERED)
-            with self._some:
-                waiting = list(self._waiting)
-                self._waiting.clear()
+                self._awake = True
+            idle = 0
+            while idle < _LINGERS:
+                time.sleep(_GATHERED)
+                idle = 0 if self._tell_all() else idle + 1
+
+    def _tell_all(self) -> bool:
+        """Tell what waits; whether there was any."""
+        with self._some:
+            waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            self._telling = bool(waiting)
+        if waiting:
+            for kind in dict.fromkeys(kind for _, _, kind, _ in waiting):
+                for call in _heeding[kind]:
+                    _safely(kind, call)
             _publish(waiting)
+        with self._some:
+            self._telling = False
+            self._some.notify_all()
+        return bool(waiting)
 
     def finish(self) -> None:
         with self._some:
-            self._some.wait_for(lambda: not (self._waiting or self._busy), _LAST_WORDS)
+            self._some.wait_for(lambda: not (self._waiting or self._telling), _LAST_WORDS)
 
 
 def _publish(waiting: list[_Event]) -> None:

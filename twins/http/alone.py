@@ -17,7 +17,7 @@ import logging
 import select
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -139,7 +139,8 @@ def _admits(view: Any) -> Callable[[HttpRequest], Any]:
 
 
 def _call(view: Callable[[HttpRequest], Any], scope: Any, body: bytes) -> HttpResponse | None:
-    for one in connections.all(initialized_only=True):
+    opened = connections.all(initialized_only=True)
+    for one in opened:
         one.health_check_done = _is_silent(one.connection)  # type: ignore[attr-defined]
     try:
         return view(ASGIRequest(scope, io.BytesIO(body)))
@@ -147,7 +148,8 @@ def _call(view: Callable[[HttpRequest], Any], scope: Any, body: bytes) -> HttpRe
         _log.exception("a request to %s failed", scope["path"])
         return answer({"errors": [{"message": "Something is wrong here: nothing is known to be kept."}]}, status=500)
     finally:
-        _keep_connections()
+        # To ask which there are takes longer than to look after them.
+        _keep_connections(opened if len(opened) == len(connections.settings) else connections.all(True))
 
 
 def _is_silent(line: Any) -> bool:
@@ -162,11 +164,11 @@ def _is_silent(line: Any) -> bool:
 _lines: WeakSet[Any] = WeakSet()
 
 
-def _keep_connections() -> None:
+def _keep_connections(opened: Sequence[Any]) -> None:
     """Close what is broken or old; the rest stays with its thread, because to connect costs more than to write."""
     kept = _thread.__dict__.setdefault("kept", {})
     now = time.monotonic()
-    for one in connections.all(initialized_only=True):
+    for one in opened:
         line, until = kept.get(one.alias, (None, 0.0))
         if line is not one.connection:
             kept[one.alias] = one.connection, (until := now + _KEPT)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
 
 from twins.selectors.sensors import sensor_keys, sensor_limits
 
@@ -101,7 +101,7 @@ def forget() -> None:
 def _fresh() -> _Memory:
     global _memory  # noqa: PLW0603
     memory, now = _memory, time.monotonic()
-    database = connection.settings_dict["NAME"]
+    database = connections.settings[DEFAULT_DB_ALIAS]["NAME"]
     if memory.database != database or len(memory.keys) > _MOST:
         memory = _memory = _Memory(database)
     if now > memory.until:

@@ -152,15 +152,18 @@ def _durably(*, alone: bool) -> contextlib.AbstractContextManager[None]:
     return transaction.atomic(durable=True)
 
 
-@contextlib.contextmanager
-def _removed_on_failure(landing: str | None) -> Iterator[None]:
+def _removed_on_failure(landing: str | None) -> contextlib.AbstractContextManager[None]:
     """Give a full disk its space back; inside the transaction, where a failure is certain to keep nothing."""
+    return _removing(landing) if landing else contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def _removing(landing: str) -> Iterator[None]:
     try:
         yield
     except Exception:
-        if landing:
-            with contextlib.suppress(OSError):
-                lake.remove_files(settings().LAKE, [landing])
+        with contextlib.suppress(OSError):
+            lake.remove_files(settings().LAKE, [landing])
         raise
 
 

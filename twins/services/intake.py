@@ -6,13 +6,11 @@ kept beside, in the transaction of the good ones.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
-import pyarrow as pa
 from django.utils import timezone
 
 from twins import lake
@@ -25,7 +23,7 @@ from twins.services.ingestion import Acceptance, check_names, find_rejects, firs
 from twins.services.letters import Origin, by_origin, drop_letters, keep_letters, letters_of
 from twins.services.series import RULES, register_uuids
 from twins.services.tokens import still_stands
-from twins.sources import MAX_LISTED_REJECTS, DecodedReadings, decode_lines, decode_ndjson
+from twins.sources import MAX_LISTED_REJECTS, DecodedReadings, decode_lines, decode_ndjson, digest_of
 
 __all__ = ["Acceptance", "Origin", "answered_before", "send_again", "take_in"]
 
@@ -120,21 +118,7 @@ def _sensors(decoded: DecodedReadings, rule: SeriesRule, form: LetterForm) -> Se
         known = RULES.keys(texts, rule) if form == LetterForm.LINE else _by_uuid(texts, rule)
         return known_sensors([known.get(text) for text in texts])
 
-    return remembered((form, rule.pk, RULES.age, _digest(decoded.names)), find)
-
-
-def _digest(names: pa.Array) -> bytes:
-    """A hash of names in their order, text or of a fixed number of bytes."""
-    if pa.types.is_fixed_size_binary(names.type):
-        width = names.type.byte_width
-        whole = memoryview(names.buffers()[1] or b"")[width * names.offset :][: width * len(names)]
-        return hashlib.sha256(whole).digest()
-    offsets = np.frombuffer(names.buffers()[1], np.int32)[names.offset :][: len(names) + 1] if len(names) else None
-    if offsets is None:
-        return b""
-    digest = hashlib.sha256(np.ascontiguousarray(offsets - offsets[0]).data)
-    digest.update(memoryview(names.buffers()[2] or b"")[offsets[0] : offsets[-1]])
-    return digest.digest()
+    return remembered((form, rule.pk, RULES.age, decoded.digest or digest_of(decoded.names)), find)
 
 
 def _by_uuid(names: Sequence[str], rule: SeriesRule) -> Mapping[str, int]:

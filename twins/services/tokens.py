@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, Generic, TypeVar
 
 from django.contrib.auth import get_user_model
-from django.db import IntegrityError, connection, transaction
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection, connections, transaction
 from django.utils import timezone
 
 from twins.exceptions import TokenError
@@ -65,7 +65,7 @@ class Memory(Generic[Found]):
         self._found: OrderedDict[tuple[str, str], tuple[float, Found]] = OrderedDict()
 
     def get(self, plaintext: str) -> Found | None:
-        name, now = (str(connection.settings_dict["NAME"]), _digest(plaintext)), time.monotonic()
+        name, now = (str(connections.settings[DEFAULT_DB_ALIAS]["NAME"]), _digest(plaintext)), time.monotonic()
         until, found = self._found.get(name, (0.0, None))
         if now > until:
             found = self._look_up(plaintext)

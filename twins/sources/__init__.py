@@ -8,7 +8,7 @@ HTTP, a broker, a file and the edge. May not import Django, the settings, or any
 from twins.sources.arrow_readings import decode_arrow
 from twins.sources.compression import ENCODINGS, TooLarge, decompress
 from twins.sources.csv_readings import decode_csv
-from twins.sources.decoded import MAX_LISTED_REJECTS, MAX_ROWS, DecodedReadings, RejectedRows
+from twins.sources.decoded import MAX_LISTED_REJECTS, MAX_ROWS, DecodedReadings, RejectedRows, digest_of
 from twins.sources.json_readings import decode_json
 from twins.sources.line_protocol import compile_loop, decode_lines
 from twins.sources.ndjson_readings import decode_ndjson
@@ -32,5 +32,6 @@ __all__ = [
     "decode_ndjson",
     "decode_parquet",
     "decompress",
+    "digest_of",
     "parse_series",
 ]

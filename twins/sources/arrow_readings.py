@@ -23,10 +23,9 @@ _RECORDS, _DICTIONARY = 3, 2  # kinds of message, by the format's MessageHeader
 
 def decode_arrow(body: bytes) -> DecodedReadings:
     """The readings of an Arrow IPC stream; raises MalformedBody when it is none, or not of readings."""
-    if (framed := read_framed(body)) is not None:
-        readings, names = framed
-        table = cache(lambda: read_stream(body))
-        return DecodedReadings(readings, names, len(readings.time), lambda row: content_of(table(), row))
+    table = cache(lambda: read_stream(body))
+    if (framed := read_framed(body, lambda row: content_of(table(), row))) is not None:
+        return framed
     try:
         facts = list(_batches(body))
         check_rows(min(sum(rows for rows, _ in facts), MAX_ROWS + 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -53,6 +54,8 @@ class DecodedReadings:
     places: np.ndarray | None = None
     """Where each of the readings stood in the body; None when they are just counted."""
     rejects: RejectedRows = RejectedRows()
+    digest: bytes = b""
+    """A hash of the names in their order; empty where the decoder does not know it."""
 
     @cached_property
     def spelt(self) -> pa.StringArray:
@@ -114,6 +117,20 @@ def as_text(uuids: pa.FixedSizeBinaryArray) -> pa.StringArray:
         text[:, first + at : end + at] = digits[:, first:end]
     offsets = np.arange(0, 36 * count + 1, 36, dtype=np.int32)
     return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(text.tobytes()))
+
+
+def digest_of(names: pa.Array) -> bytes:
+    """A hash of names in their order, text or of a fixed number of bytes."""
+    if pa.types.is_fixed_size_binary(names.type):
+        width = names.type.byte_width
+        whole = memoryview(names.buffers()[1] or b"")[width * names.offset :][: width * len(names)]
+        return hashlib.sha256(whole).digest()
+    offsets = np.frombuffer(names.buffers()[1], np.int32)[names.offset :][: len(names) + 1] if len(names) else None
+    if offsets is None:
+        return b""
+    digest = hashlib.sha256(np.ascontiguousarray(offsets - offsets[0]).data)
+    digest.update(memoryview(names.buffers()[2] or b"")[offsets[0] : offsets[-1]])
+    return digest.digest()
 
 
 def check_rows(rows: int) -> None:

@@ -9,6 +9,8 @@ same, so are the places. What pyarrow checks in the columns themselves is asked 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -16,11 +18,14 @@ import pyarrow as pa
 
 from twins.lake import Columns
 from twins.sources.columns import LAST_US
+from twins.sources.decoded import DecodedReadings, digest_of
 
 _MOST = 64
 """Frames that are remembered: of more, the last ones that were learned."""
 _LARGEST = 16 << 10
 """Bytes beside the columns; a stream with more is opened each time."""
+_MANY = 10_000
+"""Names; of more at once none are remembered."""
 _NAME = pa.binary(16)
 
 
@@ -43,8 +48,11 @@ _frames: OrderedDict[int, _Frame] = OrderedDict()
 """By the length of the stream."""
 
 
-def read_framed(body: bytes) -> tuple[Columns, pa.Array] | None:
-    """Readings by the numbers of their names, and these; None where only opening the stream tells, or what is wrong."""
+def read_framed(body: bytes, content: Callable[[int], str]) -> DecodedReadings | None:
+    """The readings of a stream; None where only opening it tells which they are, or what is wrong.
+
+    `content` gives a row as it was sent.
+    """
     frame = _frames.get(len(body))
     if frame is None or not frame.fits(body):
         return None
@@ -58,8 +66,16 @@ def read_framed(body: bytes) -> tuple[Columns, pa.Array] | None:
     quality = np.zeros(frame.rows, np.int32)
     if qualities is not None:
         quality = np.frombuffer(body, np.int32, frame.rows, qualities)
-    names = pa.py_buffer(body).slice(at, 16 * frame.names)
-    return Columns(code, time, value, quality), pa.Array.from_buffers(_NAME, frame.names, [None, names])
+    names, digest = (_named if frame.names <= _MANY else _named.__wrapped__)(body[at : at + 16 * frame.names])
+    readings = Columns(code, time, value, quality)
+    return DecodedReadings(readings, names, frame.rows, content, digest=digest)
+
+
+@lru_cache(maxsize=_MOST)
+def _named(raw: bytes) -> tuple[pa.Array, bytes]:
+    """Names of 16 bytes each, and their hash: a gateway says the same in every body."""
+    names = pa.Array.from_buffers(_NAME, len(raw) // 16, [None, pa.py_buffer(raw)])
+    return names, digest_of(names)
 
 
 def remember_frame(body: bytes, table: pa.Table) -> None:
