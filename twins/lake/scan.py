@@ -66,19 +66,23 @@ def read_later(
     For who goes on from where it was: of a file that it went through before, only the times are decoded. Raises
     FileNotFoundError when a file was removed meanwhile.
     """
-    parts = []
+    parts: list[pa.Table] = []
+    span = (int(after.min()) + 1, microseconds(end))
     for path in paths:
-        footer = footer_of(root, path)
-        runs = _runs(footer, sensors)
-        span = (int(after.min()) + 1, microseconds(end))
-        if groups := _groups(footer, runs, span):
-            rows = np.concatenate([np.arange(footer.groups[group], footer.groups[group + 1]) for group in groups])
-            limits = _repeated(footer, sensors, after)[rows]
-            time = column(decode(root, path, footer, groups, columns=schema.names[1:2]), schema.names[1])
-            held = (time > limits) & (time < span[1])
-            if held.any():
-                table = decode(root, path, footer, groups, columns=schema.names)
-                parts.append(_conform(table if held.all() else table.filter(pa.array(held)), schema))
+        footer, take = footer_of(root, path), partial(decode, root, path)
+        groups = _groups(footer, _runs(footer, sensors), span)
+        if not groups:
+            continue
+        if footer.first[groups].min() > after.max():
+            parts += _part(footer, sensors, span, partial(take, columns=schema.names))
+            continue
+        limits = _repeated(footer, sensors, after)
+        limits = np.concatenate([limits[footer.groups[group] : footer.groups[group + 1]] for group in groups])
+        time = column(take(footer, groups, columns=schema.names[1:2]), schema.names[1])
+        held = (time > limits) & (time < span[1])
+        if held.any():
+            parts.append(take(footer, groups, columns=schema.names).filter(pa.array(held)))
+    parts = [_conform(part, schema) for part in parts]
     return pa.concat_tables(parts) if parts else schema.empty_table()
 
 

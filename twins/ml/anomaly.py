@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,7 +31,6 @@ from twins.ml.states import (
     AT_VALUE,
     AT_VERSION,
     HEAD,
-    KEPT,
     LEARNED,
     NUMBER,
     RECENT,
@@ -92,7 +91,7 @@ class Stored(NamedTuple):
     """What is stored of a state."""
 
     whole: bytes | None
-    """All of it as it was at one time; None: what is stored stands, or nothing is."""
+    """All of it as it was at one time; None: nothing is."""
     recent: bytes = b""
     """Its head now, and the means since then; empty: nothing has changed since."""
 
@@ -106,49 +105,53 @@ class States(NamedTuple):
     """How many blocks each had when it was stored as a whole, -1 for none."""
 
 
+class Dumped(NamedTuple):
+    """What is to be stored of some states, one after the other."""
+
+    rows: list[int]
+    content: bytes
+    sizes: list[int]
+    """Bytes of each."""
+
+
 def load_states(stored: Sequence[Stored]) -> States:
     """States of stored bytes; new ones of nothing or another version, because learning again takes little."""
     new = new_state()
     nothing = bytes(new.nbytes)
-    wholes = [one.whole if one.whole and len(one.whole) == len(nothing) else None for one in stored]
+    wholes = [one.whole if one.whole and len(one.whole) == len(nothing) else nothing for one in stored]
     # Put together in memory that can be written to, so that it is not copied again.
-    joined = np.frombuffer(bytearray().join([whole or nothing for whole in wholes]), "<f8")
-    rows = joined.astype(np.float64, copy=False).reshape(-1, STATE_SIZE)
+    rows = np.frombuffer(bytearray().join(wholes), "<f8").astype(np.float64, copy=False).reshape(-1, STATE_SIZE)
     blocks = rows[:, AT_BLOCKS].astype(np.int64)
-    known = (rows[:, AT_VERSION] == NUMBER) & np.array([whole is not None for whole in wholes], np.bool_)
-    rows[~known], blocks[~known] = new, -1
-    for row in np.flatnonzero(known).tolist():
-        if recent := stored[row].recent:
-            _go_on(rows[row], np.frombuffer(recent, "<f8"))
+    unknown = rows[:, AT_VERSION] != NUMBER
+    rows[unknown], blocks[unknown] = new, -1
+    recent = np.frombuffer(b"".join([one.recent for one in stored]), "<f8").astype(np.float64, copy=False)
+    sizes = np.array([len(one.recent) // 8 for one in stored], np.int64)
+    if len(recent):
+        _loop().put_recent(rows, blocks, recent, sizes)
     return States(rows, blocks)
 
 
-def _go_on(state: Floats, recent: Floats) -> None:
-    """Bring a state to where its head and the means since then say."""
-    first, count = int(state[AT_BLOCKS]) % KEPT, len(recent) - HEAD
-    state[:HEAD] = recent[:HEAD]
-    upto = min(count, KEPT - first)
-    state[HEAD + first : HEAD + first + upto] = recent[HEAD : HEAD + upto]
-    state[HEAD : HEAD + count - upto] = recent[HEAD + upto :]
-
-
-def dump_states(states: States) -> list[Stored]:
-    """What is to be stored of each: what is recent, or all of it where that has become too much or there is nothing."""
-    made = np.where(states.blocks < 0, RECENT + 1, states.rows[:, AT_BLOCKS].astype(np.int64) - states.blocks)
-    return [
-        Stored(_bytes(row)) if count > RECENT else Stored(None, _bytes(_recent(row, block % KEPT, count)))
-        for row, block, count in zip(states.rows, states.blocks.tolist(), made.tolist(), strict=True)
-    ]
+def dump_states(states: States) -> tuple[Dumped, Dumped]:
+    """Those to be stored as a whole, because nothing is or much has changed, and of the others what is recent."""
+    count = len(states.rows)
+    recent, sizes = np.empty(count * (HEAD + RECENT)), np.empty(count, np.int64)
+    total = _loop().take_recent(states.rows, states.blocks, RECENT, recent, sizes)
+    wholes, others = np.flatnonzero(sizes == 0), np.flatnonzero(sizes)
+    return (
+        Dumped(wholes.tolist(), _bytes(states.rows[wholes]), [8 * STATE_SIZE] * len(wholes)),
+        Dumped(others.tolist(), _bytes(recent[:total]), (8 * sizes[others]).tolist()),
+    )
 
 
 def _bytes(numbers: Floats) -> bytes:
     return numbers.astype("<f8", copy=False).tobytes()
 
 
-def _recent(state: Floats, first: int, count: int) -> Floats:
-    """The head of a state and so many means from one on."""
-    upto = HEAD + min(first + count, KEPT)
-    return np.concatenate([state[:HEAD], state[HEAD + first : upto], state[HEAD : HEAD + max(first + count - KEPT, 0)]])
+def _loop() -> Any:
+    # Compiled at first use: neither a web server nor a notebook that only reads should wait for it.
+    from twins.ml import anomaly_loop
+
+    return anomaly_loop
 
 
 def read_until(state: Floats) -> int:
@@ -176,14 +179,11 @@ def watch_all(
     times, values = times.view(), values.view()
     # Told apart by the compiler, so always the same.
     times.flags.writeable = values.flags.writeable = False
-    # Compiled at first use: neither a web server nor a notebook that only reads should wait for it.
-    from twins.ml.anomaly_loop import advance_all
-
     told: list[Finding] = []
     found = np.empty((_MOST + 2 * len(watched), 6))
-    done = 0
+    done, loop = 0, _loop()
     while done < len(watched):
-        done, count = advance_all(done, states, times, values, bounds, limits, every, measures, _MOST, found)
+        done, count = loop.advance_all(done, states, times, values, bounds, limits, every, measures, _MOST, found)
         told += [
             Finding(watched[int(row)].sensor, Kind(int(kind)), int(time), value, score, bool(begins))
             for kind, time, value, score, begins, row in found[:count].tolist()

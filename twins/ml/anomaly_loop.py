@@ -196,3 +196,32 @@ def _nearest(state, oldest, block):  # type: ignore[no-untyped-def]
             total += step * step
         distance[other] = total
     return np.sqrt(distance.min() / WINDOW)
+
+
+@compiled_at_once
+def put_recent(states, blocks, recent, sizes):  # type: ignore[no-untyped-def]
+    """Bring states, stored as a whole after so many blocks, to where heads and means since then say; `sizes` are
+    numbers of each in `recent`, none of one of which nothing is recent or known."""
+    at = 0
+    for row in range(len(states)):
+        if sizes[row] > 0 and blocks[row] >= 0:
+            states[row, :HEAD] = recent[at : at + HEAD]
+            for mean in range(sizes[row] - HEAD):
+                states[row, HEAD + (blocks[row] + mean) % KEPT] = recent[at + HEAD + mean]
+        at += sizes[row]
+
+
+@compiled_at_once
+def take_recent(states, blocks, most, recent, sizes):  # type: ignore[no-untyped-def]
+    """The other way round; how many numbers there are. None of a state with more than `most` means since, or none
+    before."""
+    at = 0
+    for row in range(len(states)):
+        count = int(states[row, AT_BLOCKS]) - blocks[row]
+        sizes[row] = 0 if blocks[row] < 0 or count > most else HEAD + count
+        if sizes[row] > 0:
+            recent[at : at + HEAD] = states[row, :HEAD]
+            for mean in range(count):
+                recent[at + HEAD + mean] = states[row, HEAD + (blocks[row] + mean) % KEPT]
+        at += sizes[row]
+    return at

@@ -182,17 +182,13 @@ def _states(sensors: Sequence[WatchedSensor]) -> detector.States:
 
 def _write(looked: Sequence[_Looked], states: detector.States) -> None:
     """Keep states: as a whole where they must be, else what is recent of them."""
-    stored = sorted(zip(looked, detector.dump_states(states), strict=True))
-    wholes = [(*sensor, state.whole) for sensor, state in stored if state.whole is not None]
-    recent = [(*sensor, state.recent) for sensor, state in stored if state.whole is None]
-    with binding_cursor() as cursor:
-        for statement, rows in ((_KEEP_WHOLE, wholes), (_KEEP_RECENT, recent)):
-            if rows:
-                sensors, until, content = zip(*rows, strict=True)
-                sizes = [len(each) for each in content]
-                firsts = [end - size + 1 for end, size in zip(accumulate(sizes), sizes, strict=True)]
-                numbers = (sensors, map(microseconds, until), firsts, sizes)
-                cursor.execute(statement, [b"".join(content), *map(integers, numbers)])
+    for statement, dumped in zip((_KEEP_WHOLE, _KEEP_RECENT), detector.dump_states(states), strict=True):
+        if dumped.rows:
+            sensors, until = zip(*(looked[row] for row in dumped.rows), strict=True)
+            firsts = [end - size + 1 for end, size in zip(accumulate(dumped.sizes), dumped.sizes, strict=True)]
+            numbers = (sensors, map(microseconds, until), firsts, dumped.sizes)
+            with binding_cursor() as cursor:
+                cursor.execute(statement, [dumped.content, *map(integers, numbers)])
 
 
 # Bytes as bytes, and all in one piece: they would be written in twice as many digits, or looked at one by one.

@@ -72,8 +72,9 @@ def test_the_distance_is_that_of_the_nearest_window_before() -> None:
 
 def stored_after(before: Stored, states: States) -> Stored:
     """What is stored once these states of one sensor were, as a table would keep it."""
-    [stored] = dump_states(states)
-    return stored if stored.whole is not None else Stored(before.whole, stored.recent)
+    whole, recent = dump_states(states)
+    assert len(whole.rows) + len(recent.rows) == 1
+    return Stored(whole.content) if whole.rows else Stored(before.whole, recent.content)
 
 
 @pytest.mark.parametrize("count", [7, 4 * RECENT + 5, 4 * RECENT + 7])
@@ -98,12 +99,12 @@ def test_a_state_is_stored_as_a_whole_only_when_much_of_it_has_changed() -> None
     for block in range(RECENT + 2):
         rows = slice(4 * block, 4 * block + 4)
         watch(WATCHED, states.rows[0], times[rows], values[rows])
-        [dumped] = dump_states(states)
-        if dumped.whole is None:
-            assert len(dumped.recent) == 8 * (HEAD + block)
-        else:
-            assert (len(dumped.whole), dumped.recent) == (8 * STATE_SIZE, b"")
+        whole, recent = dump_states(states)
+        if whole.rows:
             wholes.append(block)
+            assert (whole.sizes, len(whole.content), recent.content) == ([8 * STATE_SIZE], 8 * STATE_SIZE, b"")
+        else:
+            assert (recent.sizes, len(recent.content)) == ([8 * (HEAD + block)], 8 * (HEAD + block))
         stored = stored_after(stored, states)
         states = load_states([stored])
     assert wholes == [0, RECENT + 1]
