@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from functools import cache
 
 import pyarrow as pa
 
@@ -23,8 +22,7 @@ _RECORDS, _DICTIONARY = 3, 2  # kinds of message, by the format's MessageHeader
 
 def decode_arrow(body: bytes) -> DecodedReadings:
     """The readings of an Arrow IPC stream; raises MalformedBody when it is none, or not of readings."""
-    table = cache(lambda: read_stream(body))
-    if (framed := read_framed(body, lambda row: content_of(table(), row))) is not None:
+    if (framed := read_framed(body, _Rows(body))) is not None:
         return framed
     try:
         facts = list(_batches(body))
@@ -36,6 +34,19 @@ def decode_arrow(body: bytes) -> DecodedReadings:
     if plain is body:
         remember_frame(body, opened)
     return from_table(opened)
+
+
+class _Rows:
+    """The rows of a stream as they were sent; it is opened for the first that somebody asks for."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self._table: pa.Table | None = None
+
+    def __call__(self, row: int) -> str:
+        if self._table is None:
+            self._table = read_stream(self._body)
+        return content_of(self._table, row)
 
 
 def read_stream(body: bytes) -> pa.Table:
