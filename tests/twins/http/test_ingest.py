@@ -7,6 +7,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -198,8 +199,9 @@ def test_a_body_that_grows_past_the_limit_is_cut_off(live_server_asgi: str, toke
         head = f"POST /ingest HTTP/1.1\r\nHost: {address.netloc}\r\nAuthorization: Bearer {token}\r\n"
         line.sendall(head.encode() + b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
         chunk = b"100000\r\n" + b" " * 0x100000 + b"\r\n"
-        for _ in range(9):
-            line.sendall(chunk)
+        with suppress(ConnectionError):  # a slow sender is cut off in the middle
+            for _ in range(9):
+                line.sendall(chunk)
         assert line.recv(1000).startswith(b"HTTP/1.1 413")
 
 

@@ -1,0 +1,61 @@
+"""What happened is told after the commit, by a thread that whoever has committed does not wait for."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from django.db import transaction
+
+from twins import events
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The threads in which who heeds an assessment was called."""
+    made: list[int] = []
+    monkeypatch.setitem(events._heeding, "assessed", [lambda: 1 // 0, lambda: made.append(threading.get_ident())])
+    return made
+
+
+def wait_for(calls: list[int], count: int) -> None:
+    end = time.monotonic() + 5
+    while len(calls) < count:
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_who_heeds_is_called_once_for_all_that_was_committed(calls: list[int]) -> None:
+    with transaction.atomic():
+        for number in range(100):
+            events.publish("assessed", {"assets": [number]})
+        assert calls == []
+    wait_for(calls, 1)
+    time.sleep(5 * events._GATHERED)
+
+    assert len(calls) == 1
+    assert threading.get_ident() not in calls
+
+
+def test_what_was_rolled_back_is_told_to_nobody(calls: list[int]) -> None:
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        events.publish("assessed", {"assets": [1]})
+        raise ZeroDivisionError
+    time.sleep(5 * events._GATHERED)
+
+    assert calls == []
+
+
+@pytest.mark.parametrize("lingers", [1, 3, 50])
+def test_the_thread_is_found_awake_or_resting(calls: list[int], monkeypatch: pytest.MonkeyPatch, lingers: int) -> None:
+    monkeypatch.setattr(events, "_LINGERS", lingers)
+    for number in range(20):
+        events.publish("assessed", {"assets": [number]})
+        wait_for(calls, number + 1)
+        time.sleep(number % 4 * events._GATHERED / 2)
+    events._messenger().finish()
+
+    assert len(calls) == 20
