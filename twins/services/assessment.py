@@ -31,7 +31,10 @@ from twins.services.traces import trace_units
 _log = logging.getLogger(__name__)
 
 _LOCK = 7_305_001
-"""Advisory lock of those who write assessments: a roll-up must see all of its children."""
+"""Advisory lock of those who write assessments: a roll-up must see all of its children.
+
+The database takes it as well, by this number, for whoever moves an asset: its assessment moves along.
+"""
 _SWEEP_LOCK = 7_305_002
 MOST_A_ROUND = 500
 
