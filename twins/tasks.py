@@ -17,6 +17,7 @@ from celery.signals import task_postrun, worker_init
 from django.utils import timezone
 
 from twins import events, lake
+from twins.ml.compiled import load_compiler
 from twins.services import assessment, compaction, corrections, ledger, patterns, retention, training, watching
 
 _log = logging.getLogger(__name__)
@@ -31,9 +32,10 @@ ROUNDS = 20
 @worker_init.connect
 def load_for_all(**_: object) -> None:
     """What a process of the worker needs some seconds to load is loaded once, before it is forked, and shared."""
-    for module in ("numba", "xgboost"):
-        with suppress(Exception):  # whoever needs it says what is missing
-            import_module(module)
+    with suppress(Exception):  # whoever needs it says what is missing
+        import_module("xgboost")
+    with suppress(Exception):
+        load_compiler()
     lake.keep_large_apart()
     # What the collector has looked at is written to, and what is written to is no longer shared.
     gc.collect()
@@ -74,7 +76,7 @@ def assess_stale() -> None:
 
 @shared_task(name="twins.watch_arrivals", ignore_result=True)
 def watch_arrivals() -> None:
-    watching.watch_arrivals(now=timezone.now())
+    watching.watch_due(now=timezone.now())
     patterns.watch_patterns(now=timezone.now())
 
 

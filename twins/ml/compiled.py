@@ -30,3 +30,14 @@ def compiled_at_once(function: Callable[..., Any]) -> Callable[..., Any]:
     except RuntimeError:  # nowhere to keep it: neither beside its file nor in the user's cache
         made = numba.njit(nogil=True)(function)
     return made
+
+
+def load_compiler() -> None:
+    """Let numba load what it needs at its first function, compiled or kept: more than half a second of processor."""
+    import numba
+
+    numba.njit(_nothing)(1)
+
+
+def _nothing(number: int) -> int:
+    return number

@@ -36,6 +36,7 @@ __all__ = [
     "compact_day",
     "compact_due",
     "compact_hot_tail",
+    "much_waits",
     "roll_up_files",
     "settle_day",
     "settle_finished_days",
@@ -117,6 +118,13 @@ def _is_due() -> bool:
             "FROM twins_batch WHERE compacted_at IS NULL",
             [DUE_AFTER, DUE_ROWS],
         )
+        return bool(cursor.fetchone()[0])
+
+
+def much_waits() -> bool:
+    """Whether the hot tail holds readings that are worth files at once."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT coalesce(sum(rows), 0) >= %s FROM twins_batch WHERE compacted_at IS NULL", [DUE_ROWS])
         return bool(cursor.fetchone()[0])
 
 

@@ -8,6 +8,7 @@ the future wait until their time has come, so that a clock that jumped ahead doe
 
 from __future__ import annotations
 
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -33,6 +34,7 @@ from twins.selectors.watching import (
     silent_since,
     stored_states,
 )
+from twins.services.compaction import much_waits
 from twins.services.findings import KINDS, replace_findings
 from twins.services.patterns import rewind_patterns
 
@@ -45,12 +47,42 @@ _FIRST_LOOK, _SHORTEST_LOOK, _LONGEST_LOOK = timedelta(days=7), timedelta(hours=
 """How much of the past a sensor without a declared interval is taught from; bounds for those with one."""
 _AT_ONCE = 100
 """States in memory, of 8 kB each: what is no longer than a megabyte is not asked of the system each time anew."""
+PUT_OFF = 8.0
+"""Seconds."""
 KEPT = timedelta(days=90)
 MOST_KEPT = 1_000_000
 _LOCK = 7_305_003
 
 _Looked = tuple[int, datetime]
 """A sensor, and until when it was looked at."""
+
+
+class _Delay:
+    """For how long this process has put off looking."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+
+    def lasts(self) -> bool:
+        """Whether it may go on, from now at the latest."""
+        now = time.monotonic()
+        self._since = now if self._since is None else self._since
+        return now - self._since < PUT_OFF
+
+    def end(self) -> None:
+        self._since = None
+
+
+_delay = _Delay()
+
+
+def watch_due(*, now: datetime) -> int:
+    """`watch_arrivals`, but while much is about to become files put off for some seconds: a look costs by the number of
+    sensors, however many readings there are of each, and then one does for several."""
+    if much_waits() and _delay.lasts():
+        return 0
+    _delay.end()
+    return watch_arrivals(now=now)
 
 
 def watch_arrivals(*, now: datetime, limit: int = MOST_A_ROUND) -> int:

@@ -17,9 +17,9 @@ from twins.ml.anomaly import Stored, load_states
 from twins.ml.states import AT_BLOCKS, AT_COUNT
 from twins.models import Correction, Finding, SensorState
 from twins.selectors.watching import never_watched, newly_read, unsound_sensors
-from twins.services import watching
+from twins.services import compaction, watching
 from twins.services.compaction import compact_hot_tail
-from twins.services.watching import notice_silence, prune_findings, watch_arrivals
+from twins.services.watching import notice_silence, prune_findings, watch_arrivals, watch_due
 
 from ..conftest import NOW
 
@@ -254,6 +254,27 @@ def test_a_correction_of_what_is_long_forgotten_changes_nothing_that_was_found(s
     assert watch_arrivals(now=later) == 0
     assert (found(), bytes(SensorState.objects.get().state)) == ([("flat_line", 100, 200)], state)
     assert not Correction.objects.filter(watched=False).exists()
+
+
+def test_while_much_is_about_to_become_files_a_look_is_put_off_but_not_for_long(
+    sensor_keys, send, accept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "_delay", watching._Delay())
+    monkeypatch.setattr(compaction, "DUE_ROWS", 100)
+    send(sensor_keys[0], noisy(50))
+    accept([(sensor_keys[1], START + number * MINUTE, 1.0) for number in range(100)])
+    assert [watch_due(now=NOW), watch_due(now=NOW)] == [0, 0]
+    assert not SensorState.objects.exists()
+
+    monkeypatch.setattr(watching, "PUT_OFF", 0.0)
+    assert watch_due(now=NOW) == 1
+    # From then on it may wait again.
+    monkeypatch.setattr(watching, "PUT_OFF", 60.0)
+    accept([(sensor_keys[0], START + 60 * MINUTE, 1.0)])
+    assert watch_due(now=NOW) == 0
+    while compact_hot_tail():
+        pass
+    assert watch_due(now=NOW) == 2
 
 
 def test_only_one_at_a_time(sensor_keys, send) -> None:
