@@ -65,7 +65,10 @@ def assess_assets(*, assets: Sequence[int], now: datetime) -> list[int]:
     An asset whose item's design has neither a model nor an expected life is left out. A model that cannot be used
     costs a warning, and the ageing curve speaks instead.
     """
-    units = units_of(sorted(set(assets)), now=now)
+    units = units_of(sorted(set(assets)), now=now) if assets else []
+    if not units:
+        # Most often nobody needs it, asked once a second and more.
+        return []
     # What is known before the readings are scanned: what comes later makes the assessment stale again.
     seen = newest_batches([known.sensor for unit in units for known in unit.life.inputs])
     corrected = newest_correction()

@@ -48,7 +48,7 @@ _FIRST_LOOK, _SHORTEST_LOOK, _LONGEST_LOOK = timedelta(days=7), timedelta(hours=
 _AT_ONCE = 100
 """States in memory, of 8 kB each: what is no longer than a megabyte is not asked of the system each time anew."""
 PUT_OFF = 8.0
-"""Seconds."""
+"""Seconds for which a process puts off looking at most."""
 KEPT = timedelta(days=90)
 MOST_KEPT = 1_000_000
 _LOCK = 7_305_003
