@@ -32,8 +32,10 @@ ROUNDS = 20
 @worker_init.connect
 def load_for_all(**_: object) -> None:
     """What a process of the worker needs some seconds to load is loaded once, before it is forked, and shared."""
-    with suppress(Exception):  # whoever needs it says what is missing
-        import_module("xgboost")
+    # Arrow asks of the first array it makes whether pandas knows it, and loads it where it is there.
+    for module in ("pandas", "xgboost"):
+        with suppress(Exception):  # whoever needs it says what is missing
+            import_module(module)
     with suppress(Exception):
         load_compiler()
     lake.keep_large_apart()
