@@ -36,7 +36,8 @@ def load_compiler() -> None:
     """Let numba load what it needs at its first function, compiled or kept: more than half a second of processor."""
     import numba
 
-    numba.njit(_nothing)(1)
+    function: Callable[[int], int] = numba.njit()(_nothing)
+    function(1)
 
 
 def _nothing(number: int) -> int:
