@@ -102,7 +102,12 @@ def test_what_hangs_far_from_the_root_or_in_many_places_is_found_as_ever(
     assert principals.places(reader(*more)) is None
 
 
-def test_the_index_of_the_depth_is_gone_through(ask: Any, trees: dict[str, Asset], reader: Reader) -> None:
+def test_the_index_of_the_depth_is_gone_through(ask: Any, make: Any, trees: dict[str, Asset], reader: Reader) -> None:
+    others = create_assets(rows=[NewAsset(tag=f"C{n}", name="C", level="system") for n in range(300)])
+    for number, asset in enumerate(others.values()):
+        make.assessment(asset, number % 23)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE twins_assessment, twins_assets_asset")
     for tag, depth in (("A", 1), ("A1", 2), ("A11", 3)):
         principal = reader(tag)
         with CaptureQueriesContext(connection) as captured:
