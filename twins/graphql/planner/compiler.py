@@ -277,12 +277,8 @@ class Compiler:
                     _text(["(select string_agg(", *made, ", ',') from ", *rows([made]), f" {page})"]),
                     Text("]"),
                 ]
-            shown: Sql = [
-                f", ',' order by {page}.page_rank) filter (where {page}.page_rank <= ",
-                page_size(selected),
-                ")",
-            ]
-            return [Text("["), _text(["string_agg(", *made, *shown]), Text("]")]
+            shown = f", ',' order by {page}.page_rank) filter (where {page}.page_rank <= "
+            return [Text("["), _text(["string_agg(", *made, shown, page_size(selected), ")"]), Text("]")]
 
         parts = self._members(grouped, value)
         if not ranked:
