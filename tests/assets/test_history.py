@@ -428,7 +428,9 @@ def test_readers_and_writers_at_once_agree_on_every_instant(plant: Plant) -> Non
     for writer in writers:
         writer.start()
     lock = "pg_advisory_lock_shared(hashtextextended('twins_assets.history', 0))"
-    for _ in range(25):
+    until = time.monotonic() + 30
+    # A machine under load may start the writers late: what counts is how many states were read.
+    while (len(seen) < 25 or len({frozenset(rows) for _, rows in seen}) < 4) and time.monotonic() < until:
         with connection.cursor() as cursor:
             cursor.execute(f"SELECT {lock}")
             try:
@@ -442,7 +444,7 @@ def test_readers_and_writers_at_once_agree_on_every_instant(plant: Plant) -> Non
         assert set(as_of(Asset, instant).values_list("pk", "name")) == rows
     stamps = list(Change.objects.order_by("id").values_list("made_at", flat=True))
     assert None not in stamps and len(set(stamps)) == len(stamps)
-    assert len({frozenset(rows) for _, rows in seen}) > 3
+    assert len({frozenset(rows) for _, rows in seen}) >= 4
 
 
 # What became of a row
