@@ -27,7 +27,7 @@ from twins.selectors.arrays import floats, integers
 from twins.selectors.binding import binding_cursor
 from twins.services.corrections import note_corrections
 from twins.services.parts import Part, swap_parts
-from twins.services.swap import DAYS, HOT_TAIL, Overtaken, Step, Written, no_step, retire, swap
+from twins.services.swap import DAYS, HOT_TAIL, Overtaken, Step, Written, holding, no_step, retire, swap
 from twins.services.sweeping import Sweep, sweep_lake
 
 __all__ = [
@@ -70,12 +70,12 @@ def compact_hot_tail(*, limit: int = ROUND_ROWS, step: Step = no_step) -> int:
 
     Runs once at a time; a second one returns 0. A batch whose body cannot be read stays, is logged and stops no other.
     """
-    batches, readings, overwriting = _hot_batches(limit)
-    if not batches:
+    # Held while bodies are read as well: else whoever is called meanwhile reads them all for nothing.
+    with holding(HOT_TAIL) as alone:
+        taken = _take(limit) if alone else None
+    if taken is None:
         return 0
-    pieces = _pieces(readings)
-    newest = lake.newest(lake.merge([lake.newest(piece) for _, piece in pieces]))
-    del readings
+    batches, pieces, overwriting, newest = taken
     landings = swap_parts(
         [Part(day, 0, partial(_same, piece)) for day, piece in pieces],
         lock=HOT_TAIL,
@@ -87,6 +87,16 @@ def compact_hot_tail(*, limit: int = ROUND_ROWS, step: Step = no_step) -> int:
     lake.remove_files(settings().LAKE, landings)
     step("unlinked")
     return len(batches)
+
+
+def _take(limit: int) -> tuple[list[int], list[tuple[date, pa.Table]], pa.Table, pa.Table] | None:
+    """Oldest hot batches, their readings by day, what those overwrite of one another, and the newest of each sensor;
+    None when there is none that can be read."""
+    batches, readings, overwriting = _hot_batches(limit)
+    if not batches:
+        return None
+    pieces = _pieces(readings)
+    return batches, pieces, overwriting, lake.newest(lake.merge([lake.newest(piece) for _, piece in pieces]))
 
 
 def _let_go(

@@ -9,7 +9,7 @@ any rename, so it holds on an object store as well: the index alone decides what
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -57,8 +57,8 @@ def swap(
     `intents` are files that may come (path, dataset, level, day); `write` writes some or all of them; `replace` runs in
     the transaction that makes them live, before it does, and raises Overtaken when its part is gone.
     """
-    with transaction.atomic(durable=True):
-        if not _lock(lock):
+    with holding(lock) as alone:
+        if not alone:
             return None
         LakeFile.objects.bulk_create(intents)
     step("planned")
@@ -122,6 +122,13 @@ def await_lock(key: int) -> None:
     """Wait for what holds a lock, and hold it until the transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('twins.compaction'), %s)", [key])
+
+
+@contextlib.contextmanager
+def holding(key: int) -> Iterator[bool]:
+    """Whether nobody else holds a lock; then it is held until the block ends, in a transaction of its own."""
+    with transaction.atomic(durable=True):
+        yield _lock(key)
 
 
 def _lock(key: int) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from django.conf import settings
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from twins import lake
@@ -171,6 +173,29 @@ def test_two_at_once_do_the_work_once(sensor_keys, accept, scanned) -> None:
     assert not LakeFile.objects.filter(state=FileState.INTENT).exists()
     assert sum(file.rows for file in live()) == 20
     assert on_disk() == set(LakeFile.objects.values_list("path", flat=True))
+
+
+def test_who_is_called_while_another_compacts_opens_no_body(sensor_keys, accept) -> None:
+    accept([(sensor_keys[0], T0, 1.0)])
+    asked: list[tuple[int, bool]] = []
+
+    def call_meanwhile(name: str) -> None:
+        if name in ("written", "published"):
+            thread.submit(call).result()
+
+    def call() -> None:
+        try:
+            with CaptureQueriesContext(connection) as queries:
+                done = compact_hot_tail()
+            asked.append((done, any("body" in query["sql"] for query in queries)))
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        assert compact_hot_tail(step=call_meanwhile) == 1
+
+    assert asked == [(0, False), (0, False)]
+    assert Batch.objects.filter(compacted_at=None).count() == 0
 
 
 def test_a_compaction_overtaken_by_the_sweep_leaves_everything_as_it_was(sensor_keys, accept, scanned) -> None:
