@@ -19,7 +19,8 @@ _IDENTIFIER = re.compile("sha256:[0-9a-f]{64}")
 class Operation:
     """One operation to be executed; `extensions` is what else the client asked for.
 
-    `document` is the digest of a persisted document, whose text `query` becomes once it is looked up.
+    `document` is the digest of a persisted document, whose text `query` becomes once it is looked up; `source` is the
+    request that says all this, where it is one text.
     """
 
     query: str
@@ -27,9 +28,10 @@ class Operation:
     name: str | None = None
     extensions: dict[str, Any] = field(default_factory=dict)
     document: str | None = None
+    source: bytes | None = None
 
     @classmethod
-    def of(cls, document: Any) -> Operation:
+    def of(cls, document: Any, source: bytes | None = None) -> Operation:
         """From {"query" or "documentId", "variables", "operationName", "extensions"}; raises MalformedBody.
 
         Other keys are ignored, as the specification of GraphQL over HTTP wants it.
@@ -49,7 +51,7 @@ class Operation:
             raise MalformedBody("The field 'operationName' must be a text or null.")
         if not isinstance(extensions, dict | None):
             raise MalformedBody("The field 'extensions' must be an object or null.")
-        return cls(query or "", variables or {}, name or None, extensions or {}, digest)
+        return cls(query or "", variables or {}, name or None, extensions or {}, digest, source)
 
 
 def _digest(identifier: Any) -> str | None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, ParamSpec, TypeVar
 
 import psycopg
@@ -21,7 +21,7 @@ from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connection
 from twins.conf import settings
 from twins.exceptions import QueryTooSlow
 from twins.http.alone import owns_connections
-from twins.selectors.binding import binding_cursor, bound_rows
+from twins.selectors.binding import Value, as_sent, binding_cursor, bound_rows
 from twins.selectors.spent import statements_counted
 
 _NAMED = re.compile(r"%%|%\((\w+)\)s")
@@ -102,19 +102,32 @@ def _in_transaction(change: Callable[..., Any], *args: Any, **kwargs: Any) -> An
         return change(*args, **kwargs)
 
 
-def statement_rows(statement: str, parameters: Mapping[str, Any], *, prepared: bool) -> list[tuple[Any, ...]]:
-    """The rows, of texts, that the statement of a plan finds; its parameters have names.
+class Statement:
+    """The statement of a plan with what one run brings; its parameters have names.
 
     On a connection that is kept the server binds them, and what is `prepared` it plans once.
     """
-    if prepared and owns_connections():
-        written, names = _positional(statement)
-        values = [parameters[name] for name in names]
-        if all(map(_is_plain, values)):
-            return bound_rows(written, values)
-    with binding_cursor(prepared=prepared) if owns_connections() else connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        return list(cursor.fetchall())
+
+    def __init__(self, text: str, parameters: Mapping[str, Any], *, prepared: bool) -> None:
+        self._text, self._parameters, self._prepared = text, parameters, prepared
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """What it finds, as texts."""
+        owns = owns_connections()
+        if owns and self._bound is not None:
+            return bound_rows(*self._bound)
+        with binding_cursor(prepared=self._prepared) if owns else connection.cursor() as cursor:
+            cursor.execute(self._text, self._parameters)
+            return list(cursor.fetchall())
+
+    @cached_property
+    def _bound(self) -> tuple[str, Sequence[Value], Sequence[bytes | None]] | None:
+        """With places in order, and the values as they are and as they travel, where texts say all of them."""
+        if not self._prepared:
+            return None
+        text, names = _positional(self._text)
+        values = [self._parameters[name] for name in names]
+        return (text, values, as_sent(values)) if all(map(_is_plain, values)) else None
 
 
 @lru_cache(maxsize=256)

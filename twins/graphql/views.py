@@ -160,7 +160,8 @@ def _operation(request: HttpRequest, principal: Principal) -> Operation:
             _require_introspection(principal, "The text of a document by GET is for development: use POST, or")
         return operation
     require_json(request)
-    return Operation.of(read_json(read_body(request, settings().QUERY_MAX_BYTES)))
+    body = read_body(request, settings().QUERY_MAX_BYTES)
+    return Operation.of(read_json(body), body)
 
 
 def _parameters(query_string: str) -> dict[str, Any]:
@@ -198,7 +199,7 @@ def _not_allowed(message: str, allowed: str) -> HttpResponse:
 
 def _content_type(request: HttpRequest) -> str | None:
     """What the answer is written as, None when the client reads neither; whoever takes anything gets plain JSON."""
-    accept = request.headers.get("Accept", "")
+    accept = request.META.get("HTTP_ACCEPT", "")
     return preferred_type(accept, (RESPONSE, JSON) if RESPONSE in accept.lower() else (JSON, RESPONSE))
 
 
@@ -210,7 +211,7 @@ def _header(content_type: str) -> str:
 def _wants_page(request: HttpRequest) -> bool:
     asked = request.META.get("QUERY_STRING", "")
     return not any(f"{name}=" in asked for name in ("query", "documentId")) and (
-        preferred_type(request.headers.get("Accept"), (JSON, RESPONSE, PAGE)) == PAGE
+        preferred_type(request.META.get("HTTP_ACCEPT"), (JSON, RESPONSE, PAGE)) == PAGE
     )
 
 

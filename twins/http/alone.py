@@ -23,7 +23,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
-from django.db import connection, connections
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.http import HttpRequest, HttpResponse
 
 from twins.exceptions import TooBusy
@@ -76,7 +76,7 @@ def owns_connections() -> bool:
     """Whether this thread answers questions only and keeps its connections for itself, so that they may be set up."""
     if not getattr(_thread, "owns", False):
         return False
-    options = connection.settings_dict
+    options = connections.settings[DEFAULT_DB_ALIAS]  # which a connection shares
     return not (options.get("DISABLE_SERVER_SIDE_CURSORS") or options["OPTIONS"].get("pool"))
 
 

@@ -113,5 +113,5 @@ def require_json(request: HttpRequest) -> None:
     charset = (request.content_params or {}).get("charset", "utf-8")
     if charset.lower() not in ("utf-8", "utf8"):
         raise UnsupportedBody(f"A body in {charset[:40]!r} is not read: send 'application/json' in UTF-8.")
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+    if request.META.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
         raise UnsupportedBody("A compressed body is not read: send it without Content-Encoding.")

@@ -23,7 +23,7 @@ def private(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     tag = f'W/"{hashlib.blake2b(response.content, digest_size=16).hexdigest()}"'
     response["ETag"] = tag
     response["Cache-Control"] = "private, no-cache"
-    if tag in [each.strip() for each in request.headers.get("If-None-Match", "").split(",")]:
+    if tag in [each.strip() for each in request.META.get("HTTP_IF_NONE_MATCH", "").split(",")]:
         response.content = b""
         response.status_code = 304
         del response["Content-Type"]
@@ -32,7 +32,7 @@ def private(request: HttpRequest, response: HttpResponse) -> HttpResponse:
 
 def compressed(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     """The answer in gzip where the client reads it and it is large enough to matter."""
-    if len(response.content) >= WORTH_COMPRESSING and _reads_gzip(request.headers.get("Accept-Encoding", "")):
+    if len(response.content) >= WORTH_COMPRESSING and _reads_gzip(request.META.get("HTTP_ACCEPT_ENCODING", "")):
         response.content = gzip.compress(response.content, _LEVEL, mtime=0)
         response["Content-Encoding"] = "gzip"
         response["Content-Length"] = str(len(response.content))

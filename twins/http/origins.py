@@ -24,7 +24,7 @@ def is_allowed(origin: str) -> bool:
 
 def origin_matches(request: HttpRequest) -> bool:
     """Whether the Origin header is there and is this host, one of ORIGINS or one of CSRF_TRUSTED_ORIGINS."""
-    origin = request.headers.get("Origin", "")
+    origin = request.META.get("HTTP_ORIGIN", "")
     if origin == f"{'https' if request.is_secure() else 'http'}://{request.get_host()}":
         return True
     return is_allowed(origin) or _is_among(origin, django_settings.CSRF_TRUSTED_ORIGINS)
@@ -37,7 +37,7 @@ def preflight(methods: str) -> HttpResponse:
 
 def share(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     """The answer with what a browser needs to hand it to a script of an allowed origin; unchanged for any other."""
-    origin = request.headers.get("Origin", "")
+    origin = request.META.get("HTTP_ORIGIN", "")
     if not is_allowed(origin):
         del response["Access-Control-Allow-Methods"]
         return response

@@ -64,11 +64,13 @@ def _is_pooled(wrapper: Any) -> bool:
     return bool(wrapper.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"))
 
 
-def bound_rows(statement: str, values: Sequence[Value]) -> list[tuple[Any, ...]]:
+def bound_rows(
+    statement: str, values: Sequence[Value], sent: Sequence[bytes | None] | None = None
+) -> list[tuple[Any, ...]]:
     """The rows, of whole numbers and texts, that a statement finds with values for its %s and, of bytes, its %b.
 
     One that is a transaction by itself, with nobody listening in, is one call of libpq: to go through the cursors of
-    Django and psycopg with many values takes as long as the database does.
+    Django and psycopg with many values takes as long as the database does. `sent` is what `as_sent` made of the values.
     """
     wrapper = _connected()
     line = wrapper.connection
@@ -78,8 +80,7 @@ def bound_rows(statement: str, values: Sequence[Value]) -> list[tuple[Any, ...]]
             cursor.execute(statement, values)
             return list(cursor.fetchall())
     with wrapper.wrap_database_errors:
-        sent = [value if value is None or isinstance(value, bytes) else _sent(value) for value in values]
-        return _rows(_asked(line, statement, sent))
+        return _rows(_asked(line, statement, as_sent(values) if sent is None else sent))
 
 
 _prepared: WeakKeyDictionary[Any, OrderedDict[str, bytes]] = WeakKeyDictionary()
@@ -117,6 +118,11 @@ def _numbered(statement: str) -> tuple[bytes, list[Format]]:
         return f"${len(formats)}"
 
     return _HOLDER.sub(number, statement).encode(), formats
+
+
+def as_sent(values: Sequence[Value]) -> Sequence[bytes | None]:
+    """The values as they travel; raises psycopg.DataError for what PostgreSQL cannot keep."""
+    return [value if value is None or isinstance(value, bytes) else _sent(value) for value in values]
 
 
 def _sent(value: float | str | datetime) -> bytes:

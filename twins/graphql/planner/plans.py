@@ -29,7 +29,7 @@ from graphql.pyutils import Undefined
 
 from assets.compiling import Compiled
 from twins.exceptions import TokenChanged
-from twins.graphql.database import statement_rows
+from twins.graphql.database import Statement
 from twins.graphql.documents import Document, Kept
 from twins.graphql.planner.compiler import Compiler, Unplannable
 from twins.graphql.planner.mapping import Kinds
@@ -58,49 +58,17 @@ class Plan:
     _numbers = count()
 
     def __init__(self, pieces: Sql, *, reads_latest: bool, marks: Sequence[Mark] = ()) -> None:
-        self._number, self._marks = next(self._numbers), marks
+        self._number, self.marks = next(self._numbers), marks
         self._pieces = _merged(pieces)
-        self._reads_latest = reads_latest
+        self.reads_latest = reads_latest
         self.bytes = _size(self._pieces)
 
-    def run(
-        self, variables: VariableValues, seen: Seen, proof: Compiled | None = None, *, now: datetime
-    ) -> str | bytes | None:
-        """The JSON of the answer, None where nothing was found.
+    def asked(self, variables: VariableValues, seen: Seen, proof: Compiled | None = None) -> Question:
+        """What one run asks; `proof` is the condition under which what is remembered of who asks is true."""
+        return Question(self, variables, seen, proof or _TRUE)
 
-        `proof` is the condition under which what is remembered of who asks is true; the statement asks it as well.
-        Raises TokenChanged when it is not, GraphQLError, TwinsError, Irregular.
-        """
-        proof, tail, stands = proof or _TRUE, None, _TRUE
-        if self._reads_latest:
-            tail = remembered_tail()
-            stands = tail.stands
-        found = self._find(variables, seen, proof, tail, stands)
-        if found and found[0][0] == "tail":
-            # What is compacted after this look is in the table by the time the statement runs.
-            found = self._find(variables, seen, proof, hot_tail(), _TRUE)
-        if found and found[0][0] == "proof":
-            raise TokenChanged("The API token or its rights were changed: look them up again.")
-        if len(found) > 1:
-            raise Irregular
-        text = found[0][1] if found else None
-        return told(text, self._marks, variables, now) if text and self._marks else text
-
-    def _find(
-        self, variables: VariableValues, seen: Seen, proof: Compiled, tail: Tail | None, stands: Compiled
-    ) -> list[tuple[str, str | None]]:
-        """What was found, or what does not stand."""
-        hot = tail is not None and bool(tail.readings)
-        binding = Binding(variables, seen=seen, hot=hot)
-        asked = (binding.put_named(named(each, prefix)) for each, prefix in ((proof, "who"), (stands, "tail")))
-        head = _HEAD.format(*asked)
-        if tail is not None and hot:
-            head += f", hot(readings) as materialized (select {binding.put(tail.json)}::jsonb)"
-        body = written(self._statement(seen, hot), binding)
-        # A choice made by variables is planned with their values.
-        return statement_rows(head + _ELSE + body, binding.parameters, prepared=not binding.choices)
-
-    def _statement(self, seen: Seen, hot: bool) -> Sql:
+    def statement(self, seen: Seen, hot: bool) -> Sql:
+        """What is the same in all runs of who sees the same."""
         key = self._number, seen, hot
         known = _statements.get(key)
         if known is None:
@@ -108,6 +76,51 @@ class Plan:
             known = _merged([_early(piece, binding) for piece in self._pieces])
             _statements.put(key, known, _size(known))
         return known
+
+
+class Question:
+    """A plan with what one run brings. Whoever asks it again finds it written, unless the hot tail has changed."""
+
+    def __init__(self, plan: Plan, variables: VariableValues, seen: Seen, proof: Compiled) -> None:
+        self._plan, self._variables, self._seen, self._proof = plan, variables, seen, proof
+        self._written: tuple[Tail | None, Statement] | None = None
+
+    def answer(self, *, now: datetime) -> str | bytes | None:
+        """The JSON of the answer, None where nothing was found.
+
+        The statement asks for the proof too. Raises TokenChanged when it fails, GraphQLError, TwinsError, Irregular.
+        """
+        found = self._remembered(remembered_tail() if self._plan.reads_latest else None).rows()
+        if found and found[0][0] == "tail":
+            # What is compacted after this look is in the table by the time the statement runs.
+            found = self._write(hot_tail(), _TRUE).rows()
+        if found and found[0][0] == "proof":
+            raise TokenChanged("The API token or its rights were changed: look them up again.")
+        if len(found) > 1:
+            raise Irregular
+        text = found[0][1] if found else None
+        return told(text, self._plan.marks, self._variables, now) if text and self._plan.marks else text
+
+    def _remembered(self, tail: Tail | None) -> Statement:
+        known = self._written
+        if known is not None and known[0] is tail:
+            return known[1]
+        statement = self._write(tail, _TRUE if tail is None else tail.stands)
+        if tail is None or not tail.readings:  # readings may be many, and are others soon
+            self._written = tail, statement
+        return statement
+
+    def _write(self, tail: Tail | None, stands: Compiled) -> Statement:
+        """The statement that tells the answer, or what does not stand."""
+        hot = tail is not None and bool(tail.readings)
+        binding = Binding(self._variables, seen=self._seen, hot=hot)
+        asked = (binding.put_named(named(each, prefix)) for each, prefix in ((self._proof, "who"), (stands, "tail")))
+        head = _HEAD.format(*asked)
+        if tail is not None and hot:
+            head += f", hot(readings) as materialized (select {binding.put(tail.json)}::jsonb)"
+        body = written(self._plan.statement(self._seen, hot), binding)
+        # A choice made by variables is planned with their values.
+        return Statement(head + _ELSE + body, binding.parameters, prepared=not binding.choices)
 
 
 _HEAD = "with held(proof, tail) as materialized (select {}, {})"
