@@ -7,6 +7,7 @@ a field without a plan, is told by ordinary execution, which takes what was spli
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple
 
 import orjson
@@ -21,7 +22,7 @@ from twins.graphql.context import Context
 from twins.graphql.database import bounded
 from twins.graphql.documents import Kept, parsed
 from twins.graphql.limits import COST, checked
-from twins.graphql.planner.plans import Irregular, Plan, Question, plans_of
+from twins.graphql.planner.plans import Irregular, Question, plans_of
 from twins.graphql.planner.text import Seen
 from twins.graphql.schema import KINDS, schema
 from twins.models.access import Scope
@@ -88,17 +89,19 @@ def _made(operation: Operation, context: Context) -> tuple[_Asked, int] | None:
     if errors:
         return None
     variables = get_variable_values(schema._schema, node.variable_definitions or (), operation.variables)
-    if not isinstance(variables, VariableValues):
+    seen = _seen(context)
+    if seen is None or not isinstance(variables, VariableValues):
         return None
     plans = plans_of(schema._schema, KINDS, document, node, variables)
-    questions = {name: _question(plan, variables, context) if plan else None for name, plan in plans.items()}
+    asks = partial(Question, variables=variables, seen=seen, proof=context.principal.proof)
+    questions = {name: asks(plan) if plan else None for name, plan in plans.items()}
     return _Asked(cost, questions), document.bytes + 2 * sum(plan.bytes for plan in plans.values() if plan)
 
 
-def _question(plan: Plan, variables: VariableValues, context: Context) -> Question | None:
+def _seen(context: Context) -> Seen | None:
     try:
-        return plan.asked(variables, Seen(context.visible(), context.places()), context.principal.proof)
-    except TwinsError:  # which ordinary execution tells
+        return Seen(context.visible(), context.places())
+    except Exception:  # whatever it is, ordinary execution meets it too, and tells it where it belongs
         return None
 
 

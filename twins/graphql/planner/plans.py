@@ -63,10 +63,6 @@ class Plan:
         self.reads_latest = reads_latest
         self.bytes = _size(self._pieces)
 
-    def asked(self, variables: VariableValues, seen: Seen, proof: Compiled | None = None) -> Question:
-        """What one run asks; `proof` is the condition under which what is remembered of who asks is true."""
-        return Question(self, variables, seen, proof or _TRUE)
-
     def statement(self, seen: Seen, hot: bool) -> Sql:
         """What is the same in all runs of who sees the same."""
         key = self._number, seen, hot
@@ -79,10 +75,13 @@ class Plan:
 
 
 class Question:
-    """A plan with what one run brings. Whoever asks it again finds it written, unless the hot tail has changed."""
+    """A plan with what one run brings. Whoever asks it again finds it written, unless the hot tail has changed.
 
-    def __init__(self, plan: Plan, variables: VariableValues, seen: Seen, proof: Compiled) -> None:
-        self._plan, self._variables, self._seen, self._proof = plan, variables, seen, proof
+    `proof` is the condition under which what is remembered of who asks is true.
+    """
+
+    def __init__(self, plan: Plan, variables: VariableValues, seen: Seen, proof: Compiled | None = None) -> None:
+        self._plan, self._variables, self._seen, self._proof = plan, variables, seen, proof or _TRUE
         self._written: tuple[Tail | None, Statement] | None = None
 
     def answer(self, *, now: datetime) -> str | bytes | None:
