@@ -20,9 +20,8 @@ from twins.graphql.types.connection import DEFAULT_FIRST, After, Connection, Fir
 from twins.graphql.types.register import Item, MaintenanceEvent, Node
 from twins.graphql.types.relation import Relation
 from twins.graphql.types.sensor import Sensor
-from twins.graphql.types.twin import TWINS_BY_HEALTH, TWINS_BY_TAG, SystemTwin, Twin, twin_of
+from twins.graphql.types.twin import ASSESSED, TWINS_BY_HEALTH, TWINS_BY_TAG, SystemTwin, Twin, twin_of
 from twins.graphql.types.words import Level
-from twins.models import Assessment
 from twins.selectors import twins as select
 
 Tag = Annotated[str, strawberry.argument(description="Tag of the asset.")]
@@ -63,7 +62,6 @@ _SYSTEMS = Pages(
 )
 _WORST = Pages(Asset, "true", Order.HEALTH, "{it}h.health", choose=twin_choice)
 _FOUND = Pages(Asset, "true", Order.TAG, "{it}.tag", choose=twin_choice)
-_ASSESSED = f"join {Assessment._meta.db_table} {{it}}h on {{it}}h.asset_id = {{it}}.id"
 
 
 @strawberry.type(description="What can be asked. Needs the scope read.")
@@ -133,7 +131,7 @@ class Query:
 
     @strawberry.field(
         description="The assessed twins, lowest health first.",
-        metadata=sql(RootPages(_WORST, _ASSESSED, _of_level, ordered=Assessment, path="{it}h.path")),
+        metadata=sql(RootPages(_WORST, _of_level, joined=ASSESSED, path="{it}h.path")),
     )
     async def worst(
         self,

@@ -16,8 +16,7 @@ from twins.graphql.planner.selected import mapping_of
 from twins.graphql.schema import KINDS, schema
 from twins.graphql.types.register import EVENT_PAGES
 from twins.graphql.types.sensor import SENSOR_PAGES
-from twins.graphql.types.twin import TWIN_KINDS
-from twins.models import Assessment
+from twins.graphql.types.twin import ASSESSED, TWIN_KINDS
 from twins.selectors.choices import SEARCHED
 
 
@@ -95,7 +94,7 @@ FAULTS: dict[str, tuple[str, Any, str]] = {
     ),
     "a joined root without an index": (
         "Query.worst",
-        RootPages(replace(_ALL, order=Order.STARTED, value="{it}h.assessed_at"), ordered=Assessment),
+        RootPages(replace(_ALL, order=Order.STARTED, value="{it}h.assessed_at"), joined=ASSESSED),
         "Assessment has no index that begins with assessed_at",
     ),
     "places without an index": (

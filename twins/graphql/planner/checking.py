@@ -133,8 +133,8 @@ class _Walk:
                     # Whoever makes a table of its own says in it how it is looked up.
                     yield from () if said.table else _index_errors(said.model, said.on)
                 case m.RootPages():
-                    yield from _order_errors(said.pages, said.ordered or said.pages.model)
-                    yield from _index_errors(said.ordered or said.pages.model, f"{_value(said.pages)} is null")
+                    yield from _order_errors(said.pages, said.ordered)
+                    yield from _index_errors(said.ordered, f"{_value(said.pages)} is null")
                     yield from _path_errors(said) if said.path else ()
         except FieldDoesNotExist as error:
             yield f"{error}; name a column of the model"
@@ -185,7 +185,7 @@ def _index_errors(model: Any, on: str) -> Iterator[str]:
 
 
 def _path_errors(said: m.RootPages) -> Iterator[str]:
-    model: Any = said.ordered or said.pages.model
+    model: Any = said.ordered
     column = _field(model, _column(said.path))
     begun = {str(index.expressions[0]) for index in model._meta.indexes if index.expressions}
     for step in range(PLACED):

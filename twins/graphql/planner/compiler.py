@@ -46,6 +46,8 @@ from twins.graphql.planner.text import (
 )
 
 MAX_FIELDS = 600
+_RANKS = {"page_key", "page_rank"}
+"""What a page adds to the columns of its rows."""
 STANDS = "(select proof and tail from held)"
 """Whether what the statement was made for is so; asked once, before anything is read."""
 
@@ -64,6 +66,8 @@ class Compiler:
         self.marks: list[Mark] = []
         self._aliases = 0
         self._fields = 0
+        self._joined: dict[str, m.One] = {}
+        """What is at hand beside the rows of a page, as `{row}h`."""
 
     def root(self, field: GraphQLField, details: FieldDetailsList) -> Sql:
         """The statement; raises Unplannable."""
@@ -171,6 +175,8 @@ class Compiler:
 
     @_value.register
     def _(self, mapping: m.One, selected: Selected) -> list[Part]:
+        if self._joined.get(selected.row) == mapping:
+            return self._object(selected.named, selected.details, f"{selected.row}h")
         it = self._alias()
         made = concat(self._object(selected.named, selected.details, it))
         return [["coalesce((select ", *made, *_from(mapping, selected.row, it), "), 'null')"]]
@@ -249,17 +255,25 @@ class Compiler:
         """A page: without pageInfo just its nodes, with it the rows are ranked and one more is fetched."""
         type_: GraphQLObjectType = selected.named
         grouped = self._collect(type_, selected.details)
-        join, path = (root.join.format(it=it), root.path.format(it=it)) if root else ("", "")
+        join, path = (root.join(it), root.path.format(it=it)) if root else ("", "")
         source: Sql = [f" from {pages.source} {it} {join} where true", *where]
         source += [*_conditions(selected, pages.where, it), choice_condition(selected, pages, it)]
         seen = seen_of(pages.seen or key_of(pages.model), it)
         ranked = any(details[0].node.name.value == "pageInfo" for details in grouped.values())
         page = self._alias()
+        if root and root.joined:
+            self._joined[page] = root.joined
 
         def rows(read: Sequence[Part]) -> Sql:
-            columns, here = _columns(read, page), in_place(path, it, seen) if path else seen
+            """Those of the page, under its name, and what is joined to them."""
+            own = [f"{it}.{column}" for column in sorted(_read(read, page) - _RANKS | {"id"})]
+            beside = sorted(_read(read, f"{page}h")) if page in self._joined else []
+            columns = [*own, *(f"{it}h.{column} as h_{column}" for column in beside)]
+            here = in_place(path, it, seen) if path else seen
             found = self._rows(selected, pages, [*source, *here], it, columns=columns, more=ranked)
-            return place_by_place(selected, pages, found, extra=int(ranked)) if path else found
+            if path:
+                found = place_by_place(selected, pages, found, extra=int(ranked))
+            return [*(_ranked(selected, pages, found) if ranked else found), f" {page}", _beside(beside, page)]
 
         def value(details: FieldDetailsList) -> list[Part]:
             name = details[0].node.name.value
@@ -274,7 +288,7 @@ class Compiler:
             if not ranked:
                 return [
                     Text("["),
-                    _text(["(select string_agg(", *made, ", ',') from ", *rows([made]), f" {page})"]),
+                    _text(["(select string_agg(", *made, ", ',') from ", *rows([made]), ")"]),
                     Text("]"),
                 ]
             shown = f", ',' order by {page}.page_rank) filter (where {page}.page_rank <= "
@@ -284,13 +298,8 @@ class Compiler:
         if not ranked:
             return [*parts, checked(selected, pages)]
 
-        def rank(binding: Binding) -> str:
-            step = order_of(selected, pages, binding).step
-            return f"(select r.*, row_number() over (order by r.page_key {step}, r.id {step}) as page_rank from "  # noqa: S608
-
-        numbered: Sql = [rank, *rows(parts), " r)"]
         # `having` makes it one row whether or not anything selected of the page is an aggregate.
-        return [["(select ", *concat(parts), " from ", *numbered, f" {page} having true)"]]
+        return [["(select ", *concat(parts), " from ", *rows(parts), " having true)"]]
 
     def _rows(
         self, selected: Selected, pages: m.Pages, source: Sql, it: str, *, columns: Iterable[str], more: bool
@@ -318,7 +327,7 @@ class Compiler:
             by = "page_key" if chosen.sort else pages.value.format(it=it)
             return f" order by {by} {chosen.step}, {it}.id {chosen.step} limit "
 
-        read: Sql = [f"(select {', '.join(f'{it}.{column}' for column in columns)}, ", value, " as page_key"]
+        read: Sql = [f"(select {', '.join(columns)}, ", value, " as page_key"]
         return [*read, *source, after, order, page_size(selected, extra), ")"]
 
     def _page_info(self, info: Selected, selected: Selected, pages: m.Pages) -> list[Part]:
@@ -358,11 +367,25 @@ def _from(mapping: m.One | m.Each, row: str, it: str) -> Sql:
     return [f" from {mapping.model._meta.db_table} {it} where {on}", *seen_of(key_of(mapping.model), it)]
 
 
-def _columns(parts: Sequence[Part], row: str) -> list[str]:
-    """The columns of a row that are read, and its id: what is sorted carries no others."""
+def _read(parts: Sequence[Part], row: str) -> set[str]:
+    """The columns of a row that are read: what is sorted carries no others."""
     pieces = [piece for part in parts if not isinstance(part, Text) for piece in part if isinstance(piece, str)]
-    named = {column for piece in pieces for column in re.findall(rf"\b{row}\.(\w+)", piece)}
-    return sorted(named - {"page_key", "page_rank"} | {"id"})
+    return {column for piece in pieces for column in re.findall(rf"\b{row}\.(\w+)", piece)}
+
+
+def _ranked(selected: Selected, pages: m.Pages, rows: Sql) -> Sql:
+    def rank(binding: Binding) -> str:
+        step = order_of(selected, pages, binding).step
+        return f"(select r.*, row_number() over (order by r.page_key {step}, r.id {step}) as page_rank from "  # noqa: S608
+
+    return [rank, *rows, " r)"]
+
+
+def _beside(columns: Sequence[str], page: str) -> str:
+    """What came with the rows of a page from the joined ones, as a row beside each."""
+    if not columns:
+        return ""
+    return f" cross join lateral (select {', '.join(f'{page}.h_{each} as {each}' for each in columns)}) {page}h"
 
 
 def _text(expression: Sql) -> Sql:

@@ -164,18 +164,28 @@ class Pages:
 
 @dataclass(frozen=True)
 class RootPages:
-    """A connection at the root. `join` follows the table, `where` may narrow it by the arguments.
+    """A connection at the root. `where` may narrow it by the arguments.
 
-    `path` is where a row stands, ids from the root, and each of the first PLACED has an index that goes on in the order
-    of the list: whoever sees a few places gets the page of each by itself.
+    `joined` is a row that each of its own has, `{it}h` in the templates; a field of the same mapping is written from
+    it. `path` is where a row stands, ids from the root, and each of the first PLACED has an index that goes on in the
+    order of the list: whoever sees a few places gets the page of each by itself.
     """
 
     pages: Pages
-    join: str = ""
     where: Where | None = None
-    ordered: type[Model] | None = None
-    """The model whose column orders it, where that is a joined one."""
+    joined: One | None = None
     path: str = ""
+
+    @property
+    def ordered(self) -> type[Model]:
+        """The model whose column orders it."""
+        return self.joined.model if self.joined else self.pages.model
+
+    def join(self, it: str) -> str:
+        """What follows the table."""
+        if self.joined is None:
+            return ""
+        return f"join {self.joined.model._meta.db_table} {it}h on {self.joined.on.format(it=f'{it}h', row=it)}"
 
 
 @dataclass(frozen=True)

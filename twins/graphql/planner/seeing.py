@@ -44,23 +44,25 @@ def in_place(path: str, it: str, seen: Sql) -> Sql:
             return written(seen, binding)
         # PostgreSQL takes two conditions to be independent and would expect a small part of a small part, so it is not
         # told what kind of condition the predicate is.
-        return f" and {path}[{binding.places.depth}] = place.id and coalesce({binding.seen(it)}, false)"
+        depth, tops = binding.places
+        place = tops[0] if len(tops) == 1 else "place.id"
+        return f" and {path}[{depth}] = {place} and coalesce({binding.seen(it)}, false)"
 
     return [condition]
 
 
 def place_by_place(selected: Selected, pages: m.Pages, page: Sql, *, extra: int) -> Sql:
-    """The page, or where there are places the first rows of the pages of each; `extra` rows more than are shown."""
+    """The page, or where there are several places the first rows of the pages of each; `extra` rows more are shown."""
     size = page_size(selected, extra)
 
     def each(binding: Binding) -> str:
-        if binding.places is None:
+        if binding.places is None or len(binding.places.tops) == 1:
             return ""
         tops = ", ".join(map(str, binding.places.tops))
         return f"(select r.* from unnest(array[{tops}]::bigint[]) place(id) cross join lateral "  # noqa: S608
 
     def first(binding: Binding) -> str:
-        if binding.places is None:
+        if binding.places is None or len(binding.places.tops) == 1:
             return ""
         step = order_of(selected, pages, binding).step
         return f" r order by r.page_key {step}, r.id {step} limit {size(binding)})"

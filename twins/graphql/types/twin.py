@@ -50,6 +50,7 @@ from twins.selectors.choices import TwinChoice
 Since = Annotated[datetime, strawberry.argument(description="Compared with what was believed then.")]
 
 
+ASSESSED = One(Assessment, "{it}.asset_id = {row}.id")
 _ANCESTORS = Each(Asset, "{it}.id = any({row}.path) and {it}.id <> {row}.id", "array_position({row}.path, {it}.id)")
 
 
@@ -168,7 +169,7 @@ class Twin(Node):
 
     @strawberry.field(
         description="What is believed of it now; null until it has been assessed.",
-        metadata=sql(One(Assessment, "{it}.asset_id = {row}.id")),
+        metadata=sql(ASSESSED),
     )
     async def health(self, info: Info) -> Health | None:
         row = await info.context.loaders.assessments.load(self.pk)
