@@ -59,7 +59,7 @@ def spawn(
             start_new_session=True,
             preexec_fn=_dies_with_parent(last_wish),  # noqa: PLW1509 (the callers have one thread)
         )
-    pid_file(data, name).write_text(f"{child.pid}\n")
+    note_pid(data, name, child.pid)
     return child
 
 
@@ -68,6 +68,14 @@ def pid_file(data: Path, name: str) -> Path:
     folder = data / "run"
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{name}.pid"
+
+
+def note_pid(data: Path, name: str, number: int) -> None:
+    """Write the process id of `name`; whoever reads meanwhile finds the one before or this one, never half of it."""
+    file = pid_file(data, name)
+    part = file.with_suffix(".part")
+    part.write_text(f"{number}\n")
+    part.replace(file)
 
 
 def log_file(data: Path, name: str) -> Path:

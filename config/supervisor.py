@@ -122,7 +122,7 @@ class Supervisor:
         """Everything in its order; a signal at any point leads to the end."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._ask_to_stop)
-        processes.pid_file(self.data, "up").write_text(f"{os.getpid()}\n")
+        processes.note_pid(self.data, "up", os.getpid())
         try:
             self._end_leftovers()
             self._start_engines()

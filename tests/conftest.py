@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from tests import emptying  # noqa: E402 - needs the path
+from tests.waiting import PATIENCE  # noqa: E402
 
 _ENGINES = pytest.StashKey[contextlib.ExitStack]()
 
@@ -36,7 +37,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "full: needs a browser, npm or minutes; runs with --full only")
-    hypothesis.settings.register_profile("twins", deadline=None, max_examples=30)
+    # How long it takes to draw an example is told by the machine, too.
+    unhurried = [hypothesis.HealthCheck.too_slow]
+    hypothesis.settings.register_profile("twins", deadline=None, max_examples=30, suppress_health_check=unhurried)
     hypothesis.settings.load_profile("twins")
     stack = config.stash[_ENGINES] = contextlib.ExitStack()
     if os.environ.get("DJANGO_SETTINGS_MODULE") and not set(os.environ) >= {"DATABASE_URL", "REDIS_URL"}:
@@ -115,7 +118,7 @@ def _asgi_server(django_db_setup: None) -> Iterator[str]:
         time.sleep(0.01)
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
-    thread.join(10)
+    thread.join(PATIENCE)
     from asgiref.sync import SyncToAsync
     from django.db import connections
 
@@ -123,7 +126,7 @@ def _asgi_server(django_db_setup: None) -> Iterator[str]:
 
     alone.rest()
     # Sockets share one thread of the process, which keeps its connection; the database could not be dropped.
-    SyncToAsync.single_thread_executor.submit(connections.close_all).result(10)
+    SyncToAsync.single_thread_executor.submit(connections.close_all).result(PATIENCE)
 
 
 @pytest.fixture

@@ -46,6 +46,7 @@ from assets.services import (
     move_asset,
     replace_item,
 )
+from tests.waiting import PATIENCE, wait_for_lock
 
 pytestmark = pytest.mark.django_db
 commits = pytest.mark.django_db(transaction=True)
@@ -403,9 +404,10 @@ def test_what_asks_waits_for_those_that_are_committing(plant: Plant) -> None:
         committing.execute("SELECT pg_advisory_xact_lock(hashtextextended('twins_assets.history', 0))")
         waiting = threading.Thread(target=ask)
         waiting.start()
-        assert not answered.wait(0.3)
+        wait_for_lock()
+        assert not answered.wait(0.1)
         committing.commit()
-        assert answered.wait(5)
+        assert answered.wait(PATIENCE)
         waiting.join()
 
 
@@ -428,7 +430,7 @@ def test_readers_and_writers_at_once_agree_on_every_instant(plant: Plant) -> Non
     for writer in writers:
         writer.start()
     lock = "pg_advisory_lock_shared(hashtextextended('twins_assets.history', 0))"
-    until = time.monotonic() + 30
+    until = time.monotonic() + PATIENCE
     # A machine under load may start the writers late: what counts is how many states were read.
     while (len(seen) < 25 or len({frozenset(rows) for _, rows in seen}) < 4) and time.monotonic() < until:
         with connection.cursor() as cursor:

@@ -121,7 +121,9 @@ class Program:
 
 
 @pytest.mark.django_db(transaction=True)
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(number=st.integers(0, 2**32), deeds=st.lists(st.sampled_from(DEEDS), min_size=6, max_size=14))
 def test_every_instant_of_a_program_reads_as_it_was_seen(number: int, deeds: list[str]) -> None:
     program, past = Program(number), []

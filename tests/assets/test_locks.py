@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -24,6 +23,7 @@ from assets.services import (
 )
 from assets.services._locks import hold_rows, lock_trees
 from assets.services.placement import end_installations
+from tests.waiting import PATIENCE, wait_for_lock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -49,20 +49,6 @@ def beside(act: Callable[[], None]) -> threading.Thread:
     return thread
 
 
-def wait_until(question: str, expected: int) -> None:
-    """Until a count that the database gives is reached."""
-    for _ in range(500):
-        with connection.cursor() as cursor:
-            cursor.execute(question)
-            if cursor.fetchone()[0] == expected:
-                return
-        time.sleep(0.02)
-    raise AssertionError(f"{question} did not come to {expected}")
-
-
-WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-
-
 def test_a_tree_that_was_moved_while_one_waited_is_let_go(trees: dict[str, Asset]) -> None:
     """Beside a lock that is held, that of a root with a smaller id could come out of order."""
     held: list[int] = []
@@ -78,8 +64,8 @@ def test_a_tree_that_was_moved_while_one_waited_is_let_go(trees: dict[str, Asset
     with transaction.atomic():
         move_asset(asset=trees["C"], parent=trees["A"])
         waiting = beside(wait)
-        wait_until(WAITING, 1)
-    waiting.join(10)
+        wait_for_lock()
+    waiting.join(PATIENCE)
     assert held == [1]
 
 
@@ -92,7 +78,7 @@ def test_whom_the_database_gives_up_is_told_to_try_again(trees: dict[str, Asset]
             try:
                 with transaction.atomic():
                     move_asset(asset=trees[first], parent=None)
-                    both.wait(10)
+                    both.wait(PATIENCE)
                     move_asset(asset=trees[second], parent=None)
                 ended.append("moved")
             except ChangedMeanwhile as error:
@@ -101,7 +87,7 @@ def test_whom_the_database_gives_up_is_told_to_try_again(trees: dict[str, Asset]
         return act
 
     for thread in [beside(move("A", "B")), beside(move("B", "A"))]:
-        thread.join(20)
+        thread.join(PATIENCE)
     assert sorted(ended) == ["Others change the same rows at this moment: nothing was changed, try again.", "moved"]
 
 
@@ -123,8 +109,8 @@ def test_an_item_that_is_scrapped_while_its_place_waits_keeps_the_end_it_got(tre
         # As who scraps it when it was installed only after that one had looked where it sits: the place is not held.
         hold_rows(Item, [item.pk])
         removing = beside(remove)
-        wait_until(WAITING, 1)
+        wait_for_lock()
         end_installations(list(Installation.objects.all()), [(at(36), "cracked")])
-    removing.join(10)
+    removing.join(PATIENCE)
     assert len(refused) == 1
     assert Installation.objects.get().period.upper == at(36)

@@ -197,7 +197,11 @@ def test_the_predicate_as_text_for_an_alias_selects_the_same_rows(
 
 def test_the_predicate_walks_the_index_of_paths(plant: Plant) -> None:
     reach = Reach(tops=(plant["T1"].pk,))
+    create_assets(rows=[NewAsset(tag=f"S{number}", name="s", level="system") for number in range(300)])
     with connection.cursor() as cursor:
+        # Of what is there, not of what other tests have left or somebody has counted since.
+        cursor.execute("SELECT gin_clean_pending_list('asset_path_gin')")
+        cursor.execute("ANALYZE twins_assets_asset")
         cursor.execute("SET LOCAL enable_seqscan = off")
         text, parameters = predicate_sql(Asset, "t1", reach)
         cursor.execute(f"EXPLAIN SELECT 1 FROM twins_assets_asset t1 WHERE {text}", parameters)

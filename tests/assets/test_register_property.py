@@ -42,6 +42,7 @@ from assets.services import (
     retire_assets,
     retire_items,
 )
+from tests.waiting import PATIENCE
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PLACES, ITEMS = 8, 4
@@ -234,7 +235,7 @@ class Planner(threading.Thread):
 
     def run(self) -> None:
         try:
-            self.gate.wait(20)
+            self.gate.wait(PATIENCE)
             for step in self.program:
                 self._do(step)
         except BaseException as error:
@@ -290,7 +291,7 @@ def test_planners_who_work_at_once_leave_what_one_after_the_other_would(programs
     for planner in planners:
         planner.start()
     for planner in planners:
-        planner.join(60)
+        planner.join(PATIENCE)
     assert [error for planner in planners for error in planner.broke] == []
     for _, (verb, *arguments) in sorted(done for planner in planners for done in planner.done):
         VERBS[verb][1](model, *arguments)
@@ -307,7 +308,7 @@ def test_planners_who_work_at_once_leave_what_one_after_the_other_would(programs
         assert list(as_of(table, now).order_by("pk").values_list()) == list(table.objects.order_by("pk").values_list())
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(program=st.lists(STEP, min_size=5, max_size=30))
 def test_a_planner_is_refused_exactly_what_the_rules_refuse(db: None, program: list[Step]) -> None:
     with transaction.atomic():

@@ -88,7 +88,7 @@ REACHES = st.builds(
 )  # fmt: skip
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(edges=EDGES, reach=REACHES)
 def test_what_is_reached_agrees_with_a_walk(db: None, edges: list[Any], reach: Reach) -> None:
     with transaction.atomic():

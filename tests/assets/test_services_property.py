@@ -24,6 +24,7 @@ from assets.services import (
     move_asset,
     replace_item,
 )
+from tests.waiting import PATIENCE
 
 Step = tuple[str, str, str | None, str]
 LEVELS = ["system", "product", "part"]
@@ -96,7 +97,7 @@ def _stored() -> dict[str, tuple[str | None, str, list[str], str]]:
     }
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(creates=CREATES, changes=CHANGES)
 def test_the_register_agrees_with_a_plain_tree(db: None, creates: tuple[Step, ...], changes: list[Step]) -> None:
     model = Model()
@@ -133,7 +134,7 @@ def _at_once(calls: list[Any]) -> list[bool]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE)
     assert crashes == []
     return done
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.full
 
 def _run(folder: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, timeout=180, check=False
+        command, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, timeout=600, check=False
     )
 
 

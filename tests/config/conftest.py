@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from tests.config.senders import find_port, without_addresses
+from tests.waiting import PATIENCE, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -50,19 +51,22 @@ class Up:
     def pid(self, name: str) -> int:
         return int((self.data / "run" / f"{name}.pid").read_text())
 
-    def until(self, condition: Callable[[], object], seconds: float = 60) -> None:
-        end = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < end, self.said()
-            time.sleep(0.1)
+    def until(self, condition: Callable[[], object], seconds: float = PATIENCE) -> None:
+        wait_until(condition, seconds=seconds, step=0.1, said=self.said)
 
     def until_it_serves(self) -> None:
+        """All of it: where the services take longer than a minute, `up` says what it has before they are well."""
         self.until(lambda: self.process.poll() is not None or "Ctrl-C" in self.said())
         assert self.process.poll() is None, self.said()
+        self.until(self.is_well)
+
+    def until_nothing_is_left(self) -> None:
+        """What was killed goes as soon as it is its turn, without being waited for."""
+        self.until(lambda: not self.processes())
 
     def is_well(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/healthz", timeout=3).status_code == 200
+            return httpx.get(f"{self.url}/healthz", timeout=30).status_code == 200
         except httpx.HTTPError:
             return False
 
@@ -92,7 +96,7 @@ class Up:
         """Send the signal; returns the seconds until the process is gone."""
         start = time.monotonic()
         self.process.send_signal(number)
-        self.process.wait(30)
+        self.process.wait(PATIENCE)
         return time.monotonic() - start
 
 

@@ -15,6 +15,8 @@ from typing import Any
 
 import httpx
 
+from tests.waiting import PATIENCE
+
 START = datetime(2026, 1, 31, 23, 59, tzinfo=UTC)
 _HIDDEN = ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE", "TWINS_DATA")
 
@@ -85,10 +87,11 @@ class Sender(threading.Thread):
 def ask(up: Any, verb: str) -> Any:
     """The answer of probe.py; asked again while PostgreSQL recovers."""
     environment = {**up.environment, "TWINS_DATA": str(up.data)}
-    for _ in range(20):
+    end = time.monotonic() + PATIENCE
+    while True:
         command = [sys.executable, str(Path(__file__).with_name("probe.py")), verb]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode == 0:
             return json.loads(done.stdout.splitlines()[-1])
+        assert time.monotonic() < end, done.stderr
         time.sleep(0.5)
-    raise AssertionError(done.stderr)

@@ -7,10 +7,10 @@ import hashlib
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import pytest
 
 from config import bootstrap
 from config.bootstrap import TEST_SECTION, Environment, has_packages
+from tests.waiting import PATIENCE
 
 _MANAGEMENT = "import sys\ndef execute_from_command_line(argv): print('ran', argv[1:], sys.prefix)\n"
 _DJANGO = {"django/core/management.py": _MANAGEMENT, "django/db.py": "class OperationalError(Exception): pass\n"}
@@ -59,7 +60,7 @@ class Project:
 
     def run(self, *arguments: str, **environment: str) -> tuple[int, str]:
         process = self.start(*arguments, **environment)
-        said, _ = process.communicate(timeout=120)
+        said, _ = process.communicate(timeout=PATIENCE)
         return process.returncode, said
 
     def marker(self) -> dict[str, object]:
@@ -87,9 +88,9 @@ def project(made: Project) -> Project:
 
 
 def test_a_complete_environment_is_entered_at_once_and_in_silence(project: Project) -> None:
-    start = time.monotonic()
+    start = _processor_time()
     assert project.run("hello") == (0, f"ran ['hello'] {project.venv}\n")
-    assert time.monotonic() - start < 3
+    assert 0 < _processor_time() - start < 3
 
 
 def test_the_marker_knows_lock_python_and_sections(project: Project) -> None:
@@ -134,7 +135,18 @@ def test_a_long_unpacking_shows_how_far_it_is(
 ) -> None:
     (tmp_path / "lib" / "python3" / "site-packages" / "one-1.0.dist-info").mkdir(parents=True)
     monkeypatch.setattr(bootstrap, "_BEAT", 0.05)
-    silent = "print('Installing collected packages: one', flush=True); import time; time.sleep(0.5)"
+    said, shown = bootstrap._say, tmp_path / "shown"
+
+    def say(text: str) -> None:
+        said(text)
+        if "unpacked" in text:
+            shown.touch()
+
+    monkeypatch.setattr(bootstrap, "_say", say)
+    silent = (
+        "print('Installing collected packages: one', flush=True); import os, time\n"
+        f"while not os.path.exists({str(shown)!r}): time.sleep(0.01)"
+    )
     assert bootstrap._follow([sys.executable, "-c", silent], 7, tmp_path)[0] == 0
     assert "  unpacked 1 of 7\n" in capsys.readouterr().out
 
@@ -153,7 +165,7 @@ def test_a_package_with_another_hash_is_refused(project: Project) -> None:
 def test_two_starts_at_once_install_once(project: Project) -> None:
     project.write_lock("4.0")
     both = [project.start("hello") for _ in range(2)]
-    said = [process.communicate(timeout=120)[0] for process in both]
+    said = [process.communicate(timeout=PATIENCE)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0]
     assert sum("Installing" in one for one in said) == 1
     assert all(f"ran ['hello'] {project.venv}" in one for one in said)
@@ -252,6 +264,12 @@ def _wheel(folder: Path, name: str, version: str, files: dict[str, str]) -> str:
 def _script(path: Path, text: str) -> None:
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o755)
+
+
+def _processor_time() -> float:
+    """Seconds of all processes that this one has waited for: another's work is none of theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _base_python() -> str:

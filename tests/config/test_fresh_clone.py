@@ -13,12 +13,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+
+from tests.waiting import PATIENCE, wait_until
 
 pytestmark = pytest.mark.full
 
@@ -84,24 +85,35 @@ def test_up_serves_an_ordinary_user(place: Path, tmp_path: Path, root: Path, fre
         pytest.skip("no Python that an ordinary user can run and make environments with")
     clone = Clone(place, root, owner=_NOBODY)
     tests = clone.start(tmp_path / "tests.log", python, "manage.py", "test", "-q", "tests/twins/test_checks.py")
-    assert tests.wait(300) == 0, (tmp_path / "tests.log").read_text()
+    assert tests.wait(900) == 0, (tmp_path / "tests.log").read_text()
     _serves(clone, python, free_port, tmp_path / "terminal.log")
 
 
 def _serves(clone: Clone, python: str, port: int, log: Path) -> None:
     process = clone.start(log, python, "manage.py", "up", f"--port={port}")
-    end = time.monotonic() + 400
+
+    def ended_or_says_it_serves() -> bool:
+        return process.poll() is not None or "Ctrl-C" in log.read_text()
+
     try:
-        while "Ctrl-C" not in log.read_text():
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < end, log.read_text()
-            time.sleep(0.5)
-        assert httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=10).status_code == 200
+        wait_until(ended_or_says_it_serves, seconds=900, step=0.5, said=log.read_text)
+        assert process.poll() is None, log.read_text()
+        wait_until(lambda: _is_well(port), step=0.5, said=log.read_text)
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(20)
-    listing = subprocess.run(["ps", "-Ao", "args="], capture_output=True, text=True, check=True).stdout
-    assert str(clone.folder) not in listing
+        process.wait(PATIENCE)
+    wait_until(lambda: str(clone.folder) not in _running())
+
+
+def _is_well(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=30).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def _running() -> str:
+    return subprocess.run(["ps", "-Ao", "args="], capture_output=True, text=True, check=True).stdout
 
 
 def _python(version: str) -> str | None:

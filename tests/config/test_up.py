@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from config.embedded import known_addresses
+from tests.waiting import PATIENCE
 
 CHILDREN = ("web", "worker", "beat", "postgres", "valkey")
 
@@ -23,7 +24,7 @@ def test_the_first_line_comes_before_anything_slow(up: Any) -> None:
 
 
 def test_health_names_every_part_and_answers_200_when_all_work(up: Any) -> None:
-    answer = httpx.get(f"{up.url}/healthz")
+    answer = httpx.get(f"{up.url}/healthz", timeout=PATIENCE)
     assert answer.status_code == 200
     assert answer.text == "database: ok\nredis: ok\nworker: ok\nlake: ok\n"
 
@@ -35,7 +36,7 @@ def test_the_block_names_every_address(up: Any) -> None:
 
 
 def test_the_password_that_is_shown_opens_the_admin(up: Any) -> None:
-    with httpx.Client(verify=False, base_url=up.url, follow_redirects=True) as browser:
+    with httpx.Client(verify=False, base_url=up.url, follow_redirects=True, timeout=PATIENCE) as browser:
         browser.get("/admin/login/")
         form = {"username": "planner", "password": up.password(), "csrfmiddlewaretoken": browser.cookies["csrftoken"]}
         answer = browser.post("/admin/login/", data=form, headers={"Referer": f"{up.url}/admin/login/"})
@@ -46,13 +47,15 @@ def test_the_password_that_is_shown_opens_the_admin(up: Any) -> None:
 def test_the_token_that_is_shown_may_query(up: Any) -> None:
     token = next(word for word in up.said().split() if word.startswith("twins_"))
     query = {"query": "{ __typename }"}
-    answer = httpx.post(f"{up.url}/graphql/", json=query, headers={"Authorization": f"Bearer {token}"})
-    assert (answer.status_code, answer.json()) == (200, {"data": {"__typename": "Query"}})
-    assert httpx.post(f"{up.url}/graphql/", json=query).status_code == 401
+    with httpx.Client(verify=False, base_url=up.url, timeout=PATIENCE) as client:
+        answer = client.post("/graphql/", json=query, headers={"Authorization": f"Bearer {token}"})
+        assert (answer.status_code, answer.json()) == (200, {"data": {"__typename": "Query"}})
+        assert client.post("/graphql/", json=query).status_code == 401
 
 
 def test_the_admin_has_its_static_files(up: Any) -> None:
-    assert httpx.get(f"{up.url}/static/admin/css/base.css").headers["content-type"].startswith("text/css")
+    answer = httpx.get(f"{up.url}/static/admin/css/base.css", timeout=PATIENCE)
+    assert answer.headers["content-type"].startswith("text/css")
 
 
 def test_secrets_are_readable_by_their_owner_only(up: Any) -> None:
@@ -70,14 +73,14 @@ def test_the_process_ids_on_file_are_of_what_runs(up: Any) -> None:
 
 def test_a_second_start_on_the_same_data_is_refused(up: Any, start_up: Callable[..., Any]) -> None:
     second = start_up(up.data)
-    assert second.process.wait(20) == 1
+    assert second.process.wait(PATIENCE) == 1
     assert f"is in use by process {up.process.pid}: stop that one first" in second.said()
     assert up.is_well()
 
 
 def test_a_port_in_use_is_refused_before_anything_starts(up: Any, start_up: Callable[..., Any]) -> None:
     second = start_up(port=up.port)
-    assert second.process.wait(20) == 1
+    assert second.process.wait(PATIENCE) == 1
     assert f"Port {up.port} on 127.0.0.1 cannot be used" in second.said()
     assert not second.data.exists()
 
@@ -97,7 +100,7 @@ def test_arguments_that_cannot_work_are_refused_by_a_sentence(
     start_up: Callable[..., Any], arguments: list[str], sentence: str
 ) -> None:
     refused = start_up(arguments=arguments)
-    assert refused.process.wait(20) in (1, 2)
+    assert refused.process.wait(PATIENCE) in (1, 2)
     assert sentence in refused.said()
     assert "Traceback" not in refused.said()
     assert not refused.data.exists()
@@ -122,7 +125,8 @@ def test_every_child_that_is_killed_comes_back_and_that_is_said(up: Any) -> None
     up.until(up.is_well)
     for name in CHILDREN:
         assert f"{name} was killed by signal 9; starting it again in 0.5 s" in up.said()
-        assert f"{name} is started again (process {up.pid(name)})" in up.said()
+        # Said just after it is on file, and again of whatever found its engine away.
+        up.until(lambda name=name: f"{name} is started again (process {up.pid(name)})" in up.said())
 
 
 @pytest.mark.full
@@ -131,14 +135,14 @@ def test_sigterm_ends_everything_within_ten_seconds_and_a_later_start_shows_no_p
 ) -> None:
     assert up.stop(signal.SIGTERM) < 10
     assert up.process.returncode == 0
-    assert up.processes() == []
+    up.until_nothing_is_left()
     assert list((up.data / "run").glob("*.pid")) == []
     again = start_up(up.data)
     again.until_it_serves()
     assert "shown this once" not in again.said()
     assert "changepassword planner" in again.said()
     assert again.stop(signal.SIGINT) < 10
-    assert again.processes() == []
+    again.until_nothing_is_left()
 
 
 @pytest.mark.full
@@ -146,7 +150,7 @@ def test_a_signal_while_starting_leaves_nothing(start_up: Callable[..., Any]) ->
     early = start_up()
     early.until((early.data / "run" / "postgres.pid").exists)
     assert early.stop() < 10
-    assert early.processes() == []
+    early.until_nothing_is_left()
 
 
 @pytest.mark.full
@@ -158,7 +162,7 @@ def test_after_a_kill_of_up_itself_the_next_start_works(start_up: Callable[..., 
     second.until_it_serves()
     assert second.is_well()
     assert second.stop() < 10
-    assert second.processes() == []
+    second.until_nothing_is_left()
 
 
 def _secrets(up: Any) -> list[str]:

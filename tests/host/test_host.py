@@ -10,7 +10,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 import uuid
 import zipfile
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ import websockets
 from psycopg.conninfo import make_conninfo
 
 from tests.databases import drop_database
+from tests.waiting import PATIENCE, wait_until
 
 pytestmark = pytest.mark.full
 
@@ -57,7 +57,7 @@ class Host:
             env={**self.environment, **changes},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
         )
 
     def manage(self, *arguments: str) -> str:
@@ -116,19 +116,20 @@ def server(host: Host) -> Iterator[str]:
     log = (host.folder / "uvicorn.log").open("w")
     child = subprocess.Popen(command, cwd=host.folder, env=host.environment, stdout=log, stderr=log)
     try:
-        for _ in range(300):
-            if child.poll() is not None:
-                break
-            try:
-                httpx.get(f"http://{place}/")
-                break
-            except httpx.TransportError:
-                time.sleep(0.1)
+        wait_until(lambda: child.poll() is not None or _answers(place), said=(host.folder / "uvicorn.log").read_text)
         assert child.poll() is None, (host.folder / "uvicorn.log").read_text()
         yield place
     finally:
         child.terminate()
-        child.wait(20)
+        child.wait(PATIENCE)
+
+
+def _answers(place: str) -> bool:
+    try:
+        httpx.get(f"http://{place}/", timeout=PATIENCE)
+    except httpx.TransportError:
+        return False
+    return True
 
 
 def test_the_wheel_holds_assets_and_twins_only(wheel: Path) -> None:
@@ -197,7 +198,9 @@ def test_the_path_from_a_reading_to_a_subscriber_works_at_the_host_s_addresses(h
         address = f"ws://{server}{PREFIX}/graphql/"
         query = "subscription { readings { value sensor { name } } }"
         async with (
-            httpx.AsyncClient(verify=False, base_url=f"http://{server}{PREFIX}", headers=headers) as http,
+            httpx.AsyncClient(
+                verify=False, base_url=f"http://{server}{PREFIX}", headers=headers, timeout=PATIENCE
+            ) as http,
             websockets.connect(address, subprotocols=[websockets.Subprotocol("graphql-transport-ws")]) as live,
         ):
             await live.send(json.dumps({"type": "connection_init", "payload": headers}))
@@ -206,7 +209,7 @@ def test_the_path_from_a_reading_to_a_subscriber_works_at_the_host_s_addresses(h
             assert json.loads(await live.recv())["payload"] == {"data": {"readings": []}}
             answer = await http.post("/ingest", json=[row])
             assert (answer.status_code, answer.json()["accepted"]) == (201, 1)
-            told = json.loads(await asyncio.wait_for(live.recv(), 10))
+            told = json.loads(await asyncio.wait_for(live.recv(), PATIENCE))
             assert told["payload"] == {"data": {"readings": [{"value": 812.5, "sensor": {"name": "T"}}]}}
             asked = {"query": '{ system(tag: "K") { name sensors { nodes { latest { value } } } } }'}
             latest = {"system": {"name": "kiln", "sensors": {"nodes": [{"latest": {"value": 812.5}}]}}}
@@ -219,7 +222,7 @@ def test_the_path_from_a_reading_to_a_subscriber_works_at_the_host_s_addresses(h
 
 def test_a_refused_body_changes_nothing_and_a_stranger_is_sent_to_the_host_s_login(host: Host, server: str) -> None:
     token = host.manage("create_token", "sender", "--scope", "ingest")
-    with httpx.Client(verify=False, base_url=f"http://{server}{PREFIX}") as http:
+    with httpx.Client(verify=False, base_url=f"http://{server}{PREFIX}", timeout=PATIENCE) as http:
         refused = http.post("/ingest", json=[{}], headers={"Authorization": f"Bearer {token}"})
         assert refused.status_code == 422
         assert http.post("/graphql/", json={"query": "{ __typename }"}).status_code == 401

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -13,13 +14,26 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
-def _nothing_remembered() -> None:
-    """What a process remembers of the register for some seconds is of another test."""
+def _nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a process remembers of the register for some seconds is of another test, and of this one until it ends:
+    however long a test takes, it counts the same statements, and sees whoever trusts what it remembers too long."""
     from twins.selectors import known
-    from twins.services.series import RULES
+    from twins.services import principals, series
 
     known.forget()
-    RULES.forget()
+    series.RULES.forget()
+    principals.forget_senders()
+    monkeypatch.setattr(known, "REMEMBERED", 3600.0)
+    monkeypatch.setattr(series, "REMEMBERED", 3600.0)
+    monkeypatch.setattr(principals._senders, "_seconds", 3600.0)
+
+
+@pytest.fixture
+def collector_at_rest() -> Iterator[None]:
+    """What other tests have left is not walked through meanwhile, as little as a server walks through its modules."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture

@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 from celery import Celery
 from django.db.models import F
+from django.db.models.functions import Now
 
 from twins import tasks
 from twins.models import Batch
 from twins.schedules import BEAT_SCHEDULE
-from twins.services.compaction import compact_due
+from twins.services.compaction import DUE_AFTER, compact_due
 from twins.services.ingestion import accept_readings
 
 T0 = datetime(2026, 5, 1, tzinfo=UTC)
@@ -28,20 +29,24 @@ def test_a_hint_does_not_wait_for_a_broker_that_is_away() -> None:
     @nowhere.task
     def unsent() -> None: ...
 
-    started = time.monotonic()
+    took = []
+    for _ in range(5):  # who waits for a broker does so each time, a busy machine does not
+        started = time.monotonic()
+        for _ in range(1000):
+            tasks.hint(unsent)
+        took.append(time.monotonic() - started)
 
-    for _ in range(1000):
-        tasks.hint(unsent)
-
-    assert time.monotonic() - started < 0.5
+    assert min(took) < 0.5
 
 
 def test_the_hot_tail_is_due_by_age(sensor_keys, accept) -> None:
     accept([(sensor_keys[0], T0, 1.0)])
+    # Accepted a moment ago, however long the test has waited since.
+    Batch.objects.update(accepted_at=Now() - timedelta(seconds=DUE_AFTER) + timedelta(minutes=5))
     assert compact_due() == 0
     assert hot() == 1
 
-    Batch.objects.update(accepted_at=F("accepted_at") - timedelta(seconds=5))
+    Batch.objects.update(accepted_at=F("accepted_at") - timedelta(minutes=5))
     assert compact_due() == 1
     assert hot() == 0
 

@@ -37,6 +37,8 @@ RETRY = 1.0
 """Seconds until what failed is tried again."""
 
 _FIRST_BACKOFF, _LAST_BACKOFF = 0.1, 5.0
+_CONNECTS_WITHIN = 1.0
+"""Seconds that whoever subscribes waits for Redis."""
 _log = logging.getLogger(__name__)
 Key = int
 Keys = set[Key]
@@ -295,7 +297,7 @@ class Hub:
         if not self._connected.is_set():
             # With Redis away the state is told all the same, and again once it is back.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._connected.wait(), timeout=1)
+                await asyncio.wait_for(self._connected.wait(), timeout=_CONNECTS_WITHIN)
         if key not in self._streams or self._streams[key][0].refusal is not None:
             stream = Stream(render)
             self._streams[key] = (stream, asyncio.create_task(stream.run()))

@@ -21,6 +21,9 @@ from twins.conf import settings
 from twins.lake import open_store
 
 _PATIENCE = 1.0
+"""Seconds in which Redis and the queue answer."""
+_WORKER_PATIENCE = 2.0
+"""Seconds in which a worker answers, which looks for questions now and then."""
 
 
 @never_cache
@@ -59,7 +62,7 @@ def _worker() -> str:
     broker = {"socket_timeout": _PATIENCE, "socket_connect_timeout": _PATIENCE}
     with current_app.connection_for_write(transport_options=broker) as line:
         line.ensure_connection(max_retries=1, timeout=_PATIENCE)  # else a missing queue costs many retries
-        answers = current_app.control.ping(timeout=2 * _PATIENCE, limit=1, connection=line)
+        answers = current_app.control.ping(timeout=_WORKER_PATIENCE, limit=1, connection=line)
     return "ok" if answers else "no worker answers"
 
 

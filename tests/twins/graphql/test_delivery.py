@@ -15,6 +15,7 @@ import pytest
 import websockets
 from django.core.management import CommandError, call_command
 
+from tests.waiting import PATIENCE
 from twins.conf import read_settings
 from twins.exceptions import ConfigurationError
 from twins.models import PersistedDocument
@@ -41,7 +42,7 @@ def token(live_server_asgi: str) -> str:
 @pytest.fixture
 def client(live_server_asgi: str, token: str) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {token}", "Accept-Encoding": "identity"}
-    with httpx.Client(verify=False, base_url=live_server_asgi, headers=headers, timeout=30) as client:
+    with httpx.Client(verify=False, base_url=live_server_asgi, headers=headers, timeout=PATIENCE) as client:
         yield client
 
 
@@ -106,7 +107,7 @@ def test_a_socket_asks_for_persisted_documents_too(client: httpx.Client, token: 
             await live.recv()
             for name, payload in asked.items():
                 await live.send(json.dumps({"type": "subscribe", "id": name, "payload": payload}))
-            told = [json.loads(await asyncio.wait_for(live.recv(), 10)) for _ in range(4)]
+            told = [json.loads(await asyncio.wait_for(live.recv(), PATIENCE)) for _ in range(4)]
             return {message["id"]: message for message in told if message["type"] != "complete"}
 
     told = asyncio.run(story())
@@ -280,7 +281,7 @@ def test_a_socket_heeds_the_same_list(
             if welcome:
                 assert json.loads(await live.recv()) == {"type": "connection_ack"}
             else:
-                await asyncio.wait_for(live.wait_closed(), 10)
+                await asyncio.wait_for(live.wait_closed(), PATIENCE)
                 assert (live.close_code, "ORIGINS" in (live.close_reason or "")) == (4403, True)
 
     asyncio.run(story())

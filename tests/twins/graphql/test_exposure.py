@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.waiting import PATIENCE
 from twins.services.tokens import create_token
 
 Check = Callable[[httpx.Client], bool]
@@ -103,7 +104,7 @@ CHECKS: dict[str, Check] = {
 @pytest.mark.parametrize("scopes", [(), ("read",)], ids=["nobody", "reader"])
 def test_no_check_of_graphql_cop_finds_a_weakness(live_server_asgi: str, scopes: tuple[str, ...]) -> None:
     headers = {"Authorization": f"Bearer {create_token(name='cop', scopes=scopes)[1]}"} if scopes else {}
-    with httpx.Client(verify=False, base_url=live_server_asgi, headers=headers, timeout=30) as client:
+    with httpx.Client(verify=False, base_url=live_server_asgi, headers=headers, timeout=PATIENCE) as client:
         assert [name for name, check in CHECKS.items() if check(client)] == []
 
 
@@ -111,6 +112,6 @@ def test_the_checks_can_tell_a_weakness(live_server_asgi: str) -> None:
     """With the right to read the schema, what is open to it is seen by the same checks."""
     _, token = create_token(name="dev", scopes=["read", "introspect"])
     headers = {"Authorization": f"Bearer {token}"}
-    with httpx.Client(verify=False, base_url=live_server_asgi, headers=headers, timeout=30) as client:
+    with httpx.Client(verify=False, base_url=live_server_asgi, headers=headers, timeout=PATIENCE) as client:
         seen = [name for name, check in CHECKS.items() if check(client)]
     assert seen == ["field suggestions", "introspection", "GET method query support"]

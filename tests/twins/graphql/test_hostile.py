@@ -14,6 +14,7 @@ import psutil
 import pytest
 import websockets
 
+from tests.waiting import PATIENCE
 from twins.services.tokens import create_token
 
 TYPED = {"Accept": "application/graphql-response+json", "Content-Type": "application/json"}
@@ -101,9 +102,9 @@ def token(live_server_asgi: str) -> str:
 
 
 @pytest.fixture
-def client(live_server_asgi: str, token: str) -> Iterator[httpx.Client]:
+def client(live_server_asgi: str, token: str, collector_at_rest: None) -> Iterator[httpx.Client]:
     with httpx.Client(
-        verify=False, base_url=live_server_asgi, headers={"Authorization": f"Bearer {token}"}, timeout=30
+        verify=False, base_url=live_server_asgi, headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE
     ) as client:
         client.post("/graphql/", json={"query": "{ systems { totalCount } }"})  # what is loaded once is no growth
         yield client
@@ -159,7 +160,7 @@ def test_the_same_operations_are_refused_over_a_socket_that_goes_on(client: http
             for name, (content, reason) in OPERATIONS.items():
                 watch = _Watch()
                 await live.send(json.dumps({"type": "subscribe", "id": name, "payload": json.loads(content)}))
-                message = json.loads(await asyncio.wait_for(live.recv(), 10))
+                message = json.loads(await asyncio.wait_for(live.recv(), PATIENCE))
                 assert watch.seconds() < 1, name
                 assert (message["type"], message["id"]) == ("error", name)
                 first = message["payload"][0]["message"]
@@ -192,7 +193,7 @@ def test_a_message_that_is_none_ends_its_socket(client: httpx.Client, token: str
             await live.send(json.dumps({"type": "connection_init", "payload": {"Authorization": f"Bearer {token}"}}))
             await live.recv()
             await live.send(message)
-            await asyncio.wait_for(live.wait_closed(), 10)
+            await asyncio.wait_for(live.wait_closed(), PATIENCE)
             assert live.close_code == code
 
     asyncio.run(story())

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.waiting import PATIENCE
 from twins.services.tokens import create_token
 
 QUERY = '{ twin(tag: "P") { name } }'
@@ -26,7 +27,7 @@ def base(live_server_asgi: str) -> str:
 
 @pytest.fixture
 def anonymous(base: str) -> Iterator[httpx.Client]:
-    with httpx.Client(verify=False, base_url=base, timeout=30) as client:
+    with httpx.Client(verify=False, base_url=base, timeout=PATIENCE) as client:
         yield client
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -70,15 +68,6 @@ ATTACKS = {
     ),
     "unknown fields": ("{ nothing { at { all } } ...None }", "Cannot query field|Unknown fragment"),
 }
-
-
-@pytest.fixture
-def collector_at_rest() -> Iterator[None]:
-    """What other tests have left is not walked through meanwhile, as little as a server walks through its modules."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.mark.parametrize("name", list(ATTACKS))

@@ -31,6 +31,7 @@ from graphql import (
 
 from assets.models import Role
 from assets.services import give_role
+from tests.waiting import PATIENCE
 from twins.graphql.ids import Kind, global_id
 from twins.graphql.schema import schema
 from twins.services.tokens import create_token
@@ -173,7 +174,7 @@ class Asking:
     ) -> AsyncIterator[tuple[str, str, dict[str, Any], dict[str, Any]]]:
         """Of each tag and query these and the answers by role, over HTTP and by socket."""
         async with AsyncExitStack() as stack:
-            client = await stack.enter_async_context(httpx.AsyncClient(verify=False, timeout=60))
+            client = await stack.enter_async_context(httpx.AsyncClient(verify=False, timeout=PATIENCE))
             sockets = {
                 role: await stack.enter_async_context(connect(self._url, token))
                 for role, token in self._tokens.items()

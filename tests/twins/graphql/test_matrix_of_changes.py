@@ -35,6 +35,7 @@ from assets.models import (
     Sensor,
 )
 from assets.services import NewAsset, create_assets, give_role
+from tests.waiting import PATIENCE
 from twins.graphql.ids import Kind, global_id
 from twins.graphql.schema import schema
 from twins.services.tokens import create_token
@@ -290,7 +291,7 @@ class Changing:
 
     def ask(self, documents: list[Document], token: str = "writes") -> list[Any]:
         headers = {"Authorization": f"Bearer {self._tokens[token]}"}
-        with httpx.Client(verify=False, base_url=self._url, headers=headers, timeout=60) as client:
+        with httpx.Client(verify=False, base_url=self._url, headers=headers, timeout=PATIENCE) as client:
             return [client.post("/graphql/", json={"query": q, "variables": v}).json() for q, v in documents]
 
     def ask_by_socket(self, documents: list[Document]) -> list[Any]:

@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from assets.models import Asset
 from assets.services import NewAsset, create_assets, give_role, move_asset
+from tests.waiting import PATIENCE
 from twins.services import principals
 from twins.services.principals import Places, Principal
 from twins.services.tokens import create_token
@@ -126,7 +127,7 @@ def test_what_is_moved_is_found_where_it_is_at_once(trees: dict[str, Asset], liv
     give_role(role="viewer", user=user, asset=trees["A1"])
     token = create_token(name="ann", scopes=["read"], user=user)[1]
     body = {"query": "{ worst(first: 100) { nodes { tag } } }", "extensions": {"cost": True}}
-    with httpx.Client(verify=False, base_url=live_server_asgi, timeout=30) as http:
+    with httpx.Client(verify=False, base_url=live_server_asgi, timeout=PATIENCE) as http:
 
         def sees() -> set[str]:
             answer = http.post("/graphql/", json=body, headers={"Authorization": f"Bearer {token}"}).json()

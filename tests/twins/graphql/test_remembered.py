@@ -18,6 +18,7 @@ from django.test.utils import CaptureQueriesContext
 
 from assets.models import Asset, Sensor
 from assets.services import NewAsset, create_assets, create_sensors, give_role, take_role
+from tests.waiting import PATIENCE
 from twins.models.access import ApiToken
 from twins.services import principals
 from twins.services.tokens import create_token, revoke_token
@@ -53,7 +54,7 @@ def client(live_server_asgi: str) -> Iterator[Client]:
     for top in ("A", "B"):
         rows = [NewAsset(tag=top, name=top, level="system")]
         create_assets(rows=[*rows, NewAsset(tag=f"{top}1", name="part", level="part", parent=top)])
-    with httpx.Client(verify=False, base_url=live_server_asgi, timeout=30) as http:
+    with httpx.Client(verify=False, base_url=live_server_asgi, timeout=PATIENCE) as http:
         yield Client(http)
 
 

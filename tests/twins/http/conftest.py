@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from tests.waiting import PATIENCE
+
 if TYPE_CHECKING:
     from assets.models import Sensor
 
@@ -32,12 +34,12 @@ def token(live_server_asgi: str) -> str:
 def client(live_server_asgi: str, token: str) -> Iterator[httpx.Client]:
     """Carries a token that may send readings."""
     with httpx.Client(
-        verify=False, base_url=live_server_asgi, headers={"Authorization": f"Bearer {token}"}, timeout=30
+        verify=False, base_url=live_server_asgi, headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE
     ) as client:
         yield client
 
 
 @pytest.fixture
 def anonymous(live_server_asgi: str) -> Iterator[httpx.Client]:
-    with httpx.Client(verify=False, base_url=live_server_asgi, timeout=30) as client:
+    with httpx.Client(verify=False, base_url=live_server_asgi, timeout=PATIENCE) as client:
         yield client

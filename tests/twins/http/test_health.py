@@ -13,6 +13,7 @@ import pytest
 from celery import current_app
 from django.test import Client
 
+from tests.waiting import PATIENCE
 from twins.http import health
 
 pytestmark = pytest.mark.django_db
@@ -36,8 +37,9 @@ def worker() -> Iterator[None]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is not there is not waited for as long as in service."""
-    monkeypatch.setattr(health, "_PATIENCE", 0.2)
+    """A worker that is not there is not waited for as long as in service, but whatever is there as long as it takes."""
+    monkeypatch.setattr(health, "_WORKER_PATIENCE", 0.2)
+    monkeypatch.setattr(health, "_PATIENCE", PATIENCE)
 
 
 def _lines(client: Client) -> tuple[int, dict[str, str]]:
@@ -47,10 +49,10 @@ def _lines(client: Client) -> tuple[int, dict[str, str]]:
 
 @pytest.mark.full
 def test_every_part_that_works_says_ok(client: Client, worker: None) -> None:
-    end = time.monotonic() + 30
-    while _lines(client)[0] != 200 and time.monotonic() < end:  # a worker answers a moment after it has started
+    end = time.monotonic() + PATIENCE
+    while (told := _lines(client))[0] != 200 and time.monotonic() < end:  # a worker answers once it has started
         pass
-    assert _lines(client) == (200, {"database": "ok", "redis": "ok", "worker": "ok", "lake": "ok"})
+    assert told == (200, {"database": "ok", "redis": "ok", "worker": "ok", "lake": "ok"})
 
 
 def test_a_missing_worker_is_503(client: Client, impatient: None) -> None:
@@ -76,7 +78,7 @@ def test_an_unreachable_queue_is_answered_within_seconds(client: Client) -> None
         current_app.conf.broker_url = current_app.conf.broker_write_url = address
     assert status == 503
     assert lines["worker"].startswith("fails (")
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 15  # many attempts would take minutes
 
 
 def test_a_lake_that_cannot_be_written_is_503(client: Client, settings: Any, tmp_path: Path, impatient: None) -> None:

@@ -11,7 +11,6 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +25,7 @@ import pytest
 from django.db import connection
 
 from assets.models import Sensor
+from tests.waiting import PATIENCE, wait_until
 from twins.models import Batch
 from twins.services.tokens import create_token
 
@@ -53,15 +53,20 @@ def server(transactional_db: None, tmp_path: Path) -> Iterator[tuple[httpx.Clien
     ):
         try:
             headers = {"Authorization": f"Bearer {token}"}
-            with httpx.Client(verify=False, base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60) as client:
-                for _ in range(600):
-                    with suppress(httpx.HTTPError):
-                        client.get("/ping")
-                        break
-                    time.sleep(0.1)
+            with httpx.Client(
+                verify=False, base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=PATIENCE
+            ) as client:
+                wait_until(lambda: child.poll() is not None or _answers(client), said=(tmp_path / "log").read_text)
                 yield client, psutil.Process(child.pid), tmp_path / "data"
         finally:
             child.terminate()
+
+
+def _answers(client: httpx.Client) -> bool:
+    with suppress(httpx.HTTPError):
+        client.get("/ping")
+        return True
+    return False
 
 
 def cpu(process: psutil.Process) -> float:

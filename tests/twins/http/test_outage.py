@@ -8,13 +8,14 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 import websockets
+
+from tests.waiting import PATIENCE, wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
 TOKEN = {"Authorization": "Bearer twins_" + "A" * 43}
@@ -32,23 +33,24 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with (folder / "log").open("w") as log:
         child = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
         try:
-            for _ in range(300):
-                with socket.socket() as probe:
-                    if probe.connect_ex(("127.0.0.1", port)) == 0:
-                        break
-                assert child.poll() is None, (folder / "log").read_text()
-                time.sleep(0.1)
+            wait_until(lambda: child.poll() is not None or _listens(port), said=(folder / "log").read_text)
+            assert child.poll() is None, (folder / "log").read_text()
             yield f"127.0.0.1:{port}"
         finally:
             child.terminate()
-            child.wait(20)
+            child.wait(PATIENCE)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.mark.parametrize(
     ("path", "content"), [("/ingest", [{"sensor": "x"}]), ("/graphql/", {"query": "{ __typename }"})]
 )
 def test_a_request_is_put_off(place: str, path: str, content: object) -> None:
-    answer = httpx.post(f"http://{place}{path}", json=content, headers=TOKEN)
+    answer = httpx.post(f"http://{place}{path}", json=content, headers=TOKEN, timeout=PATIENCE)
     assert answer.status_code == 503
     assert int(answer.headers["Retry-After"]) > 0
     message = answer.json()["errors"][0]["message"]
@@ -61,7 +63,7 @@ def test_a_socket_is_put_off(place: str) -> None:
         protocol = websockets.Subprotocol("graphql-transport-ws")
         async with websockets.connect(f"ws://{place}/graphql/", subprotocols=[protocol]) as live:
             await live.send(json.dumps({"type": "connection_init", "payload": TOKEN}))
-            await asyncio.wait_for(live.wait_closed(), 10)
+            await asyncio.wait_for(live.wait_closed(), PATIENCE)
             assert live.close_code == 1013
 
     asyncio.run(story())

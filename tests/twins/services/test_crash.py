@@ -17,6 +17,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from tests.waiting import PATIENCE
 from twins import lake
 from twins.models import Batch, Correction, LakeFile
 from twins.models.ingestion import FileState
@@ -50,12 +51,12 @@ def run(sensor_keys: list[int], settings: Any) -> Iterator[Run]:
 
     yield order
     worker.stdin.close()
-    assert worker.wait(10) == 0
+    assert worker.wait(PATIENCE) == 0
 
 
 def until_done(run: Run, name: str, **arguments: Any) -> None:
     """As the schedule would: again until it worked; the locks of a killed one go with its connection."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while (code := run(name, **arguments)) != 0:
         assert code == 2
         assert time.monotonic() < deadline

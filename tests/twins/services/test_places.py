@@ -13,7 +13,8 @@ from django.db import connection, transaction
 
 from assets.models import Asset
 from assets.services import NewAsset, change_asset, create_assets, move_asset
-from tests.assets.test_locks import WAITING, beside, wait_until
+from tests.assets.test_locks import beside
+from tests.waiting import wait_for_lock
 from twins.models import Assessment
 from twins.services.assessment import _upsert
 
@@ -98,7 +99,7 @@ def test_a_move_and_an_assessment_do_not_miss_each_other(
     with suppress(GivenUp), transaction.atomic():
         first(trees)
         waiting = beside(lambda: second(trees))
-        wait_until(WAITING, 1)
+        wait_for_lock()
         if not commits:
             raise GivenUp
     waiting.join()
@@ -113,7 +114,7 @@ def test_who_assesses_while_a_move_waits_may_refer_to_what_is_moved(trees: dict[
     with transaction.atomic():
         _assess("A11")(trees)
         moving = beside(lambda: _move(trees))
-        wait_until(WAITING, 1)
+        wait_for_lock()
         _assess("A12")(trees)
         with connection.cursor() as cursor:
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
