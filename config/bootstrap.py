@@ -102,7 +102,7 @@ def _side_by_side(arguments: list[str]) -> list[str]:
     if part or os.environ.get("DATABASE_URL") or os.environ.get("REDIS_URL"):
         return []
     processes = min(4, (os.cpu_count() or 1) + ("--full" in arguments))
-    return [f"--numprocesses={processes}", "--dist=worksteal"]
+    return [f"--numprocesses={processes}", "--dist=loadfile"]
 
 
 _DIRECT = {"up": _up, "test": run_tests}

@@ -24,7 +24,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests import emptying  # noqa: E402 - needs the path
+from tests import emptying, sharing  # noqa: E402 - needs the path
 from tests.waiting import PATIENCE  # noqa: E402
 
 _ENGINES = pytest.StashKey[contextlib.ExitStack]()
@@ -65,12 +65,15 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     long = [item for item in items if item.get_closest_marker("full")]
-    short = [item for item in items if not item.get_closest_marker("full")]
-    if config.option.full:
-        items[:] = [*long, *short]  # a long one at the end would keep the other processes waiting
-    elif long:
+    if long and not config.option.full:
         config.hook.pytest_deselected(items=long)
-        items[:] = short
+        items[:] = [item for item in items if not item.get_closest_marker("full")]
+    sharing.order(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    return sharing.Sharing(config, log)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
