@@ -7,6 +7,7 @@ nobody, and are not even worded while nobody subscribes: whoever does so later b
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import logging
 import threading
@@ -58,7 +59,24 @@ def heed(kind: Kind, call: Callable[[], None]) -> None:
 
 def publish(kind: Kind, payload: Payload) -> None:
     """Tell `payload` once the surrounding transaction has committed."""
-    transaction.on_commit(lambda: _tell(kind, payload), robust=True)
+    transaction.on_commit(lambda: tell(kind, payload))
+
+
+def tell(kind: Kind, payload: Payload) -> None:
+    """Tell `payload`: what gave rise to it is committed, so that no failure is its own.
+
+    An event loop goes on first with what it does, which is to answer.
+    """
+    telling = partial(_safely, kind, partial(_tell, kind, payload))
+    try:
+        asyncio.get_running_loop().call_soon(telling)
+    except RuntimeError:  # there is none
+        telling()
+
+
+def is_listened_to(kind: Kind) -> bool:
+    """Whether somebody in this process is called by whoever has committed, and may take some time."""
+    return bool(_listeners[kind])
 
 
 def _tell(kind: Kind, payload: Payload) -> None:

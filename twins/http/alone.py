@@ -26,9 +26,12 @@ from django.core.handlers.asgi import ASGIRequest
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.http import HttpRequest, HttpResponse
 
-from twins.exceptions import TooBusy
-from twins.http.answers import answer, answers_refusals, refusal
+from twins.exceptions import TokenChanged, TooBusy
+from twins.http.answers import Said, answers_refusals, refusal
+from twins.http.authentication import looked_up_again
+from twins.http.quick import SMALL, Quick, answer_quickly, failed
 from twins.http.threads import WarmThreads
+from twins.selectors.lines import hang_up
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -42,9 +45,12 @@ QUESTIONS = 8
 """Questions that are answered at once."""
 ROOM = 64 << 20
 """Bytes of bodies that may be in memory at once."""
+_PLAIN = [(b"cache-control", b"no-store"), (b"content-type", b"application/json")]
+"""Headers of what `answer` makes."""
 _WAIT = 10.0
 _READ_WITHIN = 60.0
-_SMALL = 256 << 10
+_ADMITTED = 256 << 10
+"""Bytes of a body that is read from anybody."""
 _KEPT = 600.0
 """Seconds that a connection to the database is used again."""
 
@@ -89,14 +95,16 @@ def _finish() -> None:
     _threads.shutdown()
 
 
-def stands_alone(sender: Callable[[HttpRequest], object], *, asks: bool = False) -> Callable[[View], View]:
+def stands_alone(
+    sender: Callable[[HttpRequest], object], *, asks: bool = False, quick: Quick | None = None
+) -> Callable[[View], View]:
     """Let a view be called without middleware; `sender` raises one of REFUSALS for whom may not send anything.
 
-    `asks`: it answers questions.
+    `asks`: it answers questions. `quick`: how small bodies are answered without a thread.
     """
 
     def mark(view: View) -> View:
-        view.sender, view.asks = sender, asks  # type: ignore[attr-defined]
+        view.sender, view.asks, view.quick = sender, asks, quick  # type: ignore[attr-defined]
         return view
 
     return mark
@@ -112,10 +120,34 @@ def is_alone(view: Any, headers: Mapping[bytes, bytes], scope: Any) -> bool:
     return not settings.SECURE_SSL_REDIRECT or ASGIRequest(scope, io.BytesIO()).is_secure()
 
 
-async def answer_alone(view: Any, size: int, scope: Any, receive: Receive, send: Send) -> None:
-    """Read the body, of so many bytes at most, call the view in a thread of its own kind and send what it answers."""
-    response: HttpResponse | None = None
-    if size > _SMALL:
+async def answer_alone(
+    view: Any, size: int, scope: Any, receive: Receive, send: Send, *, headers: Mapping[bytes, bytes]
+) -> None:
+    """Read the body, of so many bytes at most, and send what is answered: at once, or by the view in a thread of its
+    own kind."""
+    first = _at_hand(receive) if size <= SMALL else None
+    whole = first is not None and first["type"] == "http.request" and not first.get("more_body")
+    response: HttpResponse | Said | None = None
+    try:
+        if first is not None and whole:
+            response = await answer_quickly(view, scope, headers, first.get("body", b""))
+        if response is None:
+            response = await _answer_in_turn(view, size, scope, _after(first, receive), None if whole else headers)
+    except TokenChanged:
+        response = await _threads.of(view).run(_call, answers_refusals(_asked_again(view)), scope, b"")
+    if response is not None:
+        await _send(response, send)
+
+
+async def _answer_in_turn(
+    view: Any, size: int, scope: Any, receive: Receive, headers: Mapping[bytes, bytes] | None
+) -> HttpResponse | Said | None:
+    """What is answered once there is room for the body and it has come, None when nobody waits for it any more.
+
+    Without `headers` it is known that a thread has to answer.
+    """
+    response: HttpResponse | Said | None = None
+    if size > _ADMITTED:
         response = await _threads.of(view).run(_call, answers_refusals(_admits(view)), scope, b"")
     if response is None:
         try:
@@ -123,12 +155,22 @@ async def answer_alone(view: Any, size: int, scope: Any, receive: Receive, send:
                 async with asyncio.timeout(_READ_WITHIN):
                     body = await _read(receive)
                 if body is None:
-                    return
-                response = await _threads.of(view).run(_call, view, scope, body)
+                    return None
+                if headers is not None:
+                    response = await answer_quickly(view, scope, headers, body)
+                if response is None:
+                    response = await _threads.of(view).run(_call, view, scope, body)
         except TimeoutError:
-            response = refusal(TooBusy("Too many bodies arrive at the moment, or this one too slowly: send it later."))
-    assert response is not None
-    await _send(response, send)
+            return refusal(TooBusy("Too many bodies arrive at the moment, or this one too slowly: send it later."))
+    return response
+
+
+def _asked_again(view: Any) -> Callable[[HttpRequest], Any]:
+    def ask(request: HttpRequest) -> None:
+        with looked_up_again(lambda: view.sender(request)):
+            raise TokenChanged
+
+    return ask
 
 
 def _admits(view: Any) -> Callable[[HttpRequest], Any]:
@@ -145,8 +187,7 @@ def _call(view: Callable[[HttpRequest], Any], scope: Any, body: bytes) -> HttpRe
     try:
         return view(ASGIRequest(scope, io.BytesIO(body)))
     except Exception:
-        _log.exception("a request to %s failed", scope["path"])
-        return answer({"errors": [{"message": "Something is wrong here: nothing is known to be kept."}]}, status=500)
+        return failed(scope)
     finally:
         # To ask which there are takes longer than to look after them.
         _keep_connections(opened if len(opened) == len(connections.settings) else connections.all(True))
@@ -185,6 +226,30 @@ def rest() -> None:
     ending.shutdown()
     for line in list(_lines):
         line.close()
+    hang_up()
+
+
+def _at_hand(receive: Receive) -> Message | None:
+    """What has come together with the headers, as a small body does: to wait for it under a clock takes longer."""
+    waiting = receive().__await__()
+    try:
+        next(waiting)
+    except StopIteration as end:
+        return end.value
+    waiting.close()
+    return None
+
+
+def _after(first: Message | None, receive: Receive) -> Receive:
+    """Receives once more what has been received."""
+    if first is None:
+        return receive
+    messages = [first]
+
+    async def again() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return again
 
 
 async def _read(receive: Receive) -> bytes | None:
@@ -199,11 +264,15 @@ async def _read(receive: Receive) -> bytes | None:
             return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-async def _send(response: HttpResponse, send: Send) -> None:
-    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.items()]
-    headers.append((b"content-length", b"%d" % len(response.content)))
-    await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
-    await send({"type": "http.response.body", "body": response.content})
+async def _send(response: HttpResponse | Said, send: Send) -> None:
+    if isinstance(response, Said):
+        status, body, headers = *response, _PLAIN
+    else:
+        status, body = response.status_code, response.content
+        headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.items()]
+    headers = [*headers, (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 class _Room:

@@ -37,7 +37,7 @@ def bounded_bodies(application: Application) -> Application:
             if announced > limit:
                 raise BodyTooLarge(limit)
             if is_alone(view, headers, scope):
-                return await answer_alone(view, announced, scope, _counted(receive, limit), send)
+                return await answer_alone(view, announced, scope, _counted(receive, limit), send, headers=headers)
             return await application(scope, _counted(receive, limit), send)
         except BodyTooLarge as error:
             # Only raised while the body is read, before the application has sent anything.

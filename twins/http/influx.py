@@ -27,7 +27,7 @@ from twins.http.ingest import source_of
 from twins.http.transactions import commits_itself
 from twins.models import LetterForm
 from twins.models.access import Scope
-from twins.services.intake import Acceptance, Origin, take_in
+from twins.services.intake import Acceptance, Origin, answered, take_in
 from twins.services.pressure import check_pressure
 from twins.services.principals import Principal, remembered_sender
 from twins.sources import decode_lines
@@ -78,7 +78,8 @@ def write(request: HttpRequest) -> HttpResponse:
         body = opened_body(request, settings().INGEST_MAX_BYTES)
         if not body.strip():
             raise ReadingsError("The body holds no line: send at least one.")
-        taken = take_in(decoded=decode_lines(body, precision=precision, now=now), origin=origin, token=sender.token)
+        decoded = decode_lines(body, precision=precision, now=now)
+        taken = answered(take_in(decoded=decoded, origin=origin, token=sender.token))
     return _written(taken)
 
 

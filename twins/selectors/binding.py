@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from datetime import datetime
 from functools import lru_cache
 from itertools import count
@@ -21,6 +21,9 @@ from psycopg.errors import error_from_result
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, Format, TransactionStatus
 
 Value = int | float | str | bytes | datetime | None
+Rows = list[tuple[Any, ...]]
+Calls = Generator[tuple[Any, ...], Any, Rows]
+"""Calls of libpq, their names and arguments, each of which is answered with its result; in the end the rows."""
 _WHOLE_NUMBERS = frozenset({20, 21, 23})
 """Types of PostgreSQL, by their numbers in its catalogue."""
 _FORGOTTEN = b"26000"
@@ -64,9 +67,7 @@ def _is_pooled(wrapper: Any) -> bool:
     return bool(wrapper.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"))
 
 
-def bound_rows(
-    statement: str, values: Sequence[Value], sent: Sequence[bytes | None] | None = None
-) -> list[tuple[Any, ...]]:
+def bound_rows(statement: str, values: Sequence[Value], sent: Sequence[bytes | None] | None = None) -> Rows:
     """The rows, of whole numbers and texts, that a statement finds with values for its %s and, of bytes, its %b.
 
     One that is a transaction by itself, with nobody listening in, is one call of libpq: to go through the cursors of
@@ -80,7 +81,17 @@ def bound_rows(
             cursor.execute(statement, values)
             return list(cursor.fetchall())
     with wrapper.wrap_database_errors:
-        return _rows(_asked(line, statement, as_sent(values) if sent is None else sent))
+        return _asked(line, statement, as_sent(values) if sent is None else sent)
+
+
+def _asked(line: Any, statement: str, values: Sequence[bytes | None]) -> Rows:
+    calls, result = calls_of(line, statement, values), None
+    try:
+        while True:
+            name, *given = calls.send(result)
+            result = getattr(line.pgconn, name)(*given)
+    except StopIteration as end:
+        return end.value
 
 
 _prepared: WeakKeyDictionary[Any, OrderedDict[str, bytes]] = WeakKeyDictionary()
@@ -88,22 +99,25 @@ _prepared: WeakKeyDictionary[Any, OrderedDict[str, bytes]] = WeakKeyDictionary()
 _numbers = count()
 
 
-def _asked(line: Any, statement: str, values: Sequence[bytes | None]) -> Any:
-    """What PostgreSQL answers; raises the errors that a cursor of psycopg raises."""
+def calls_of(line: Any, statement: str, values: Sequence[bytes | None]) -> Calls:
+    """What is asked of libpq for the rows of a statement, by a thread that blocks or by whoever waits otherwise.
+
+    Raises the errors that a cursor of psycopg raises.
+    """
     text, formats = _numbered(statement)
     names = _prepared.setdefault(line, OrderedDict())
     name = names.get(statement)
     if name is not None:
         names.move_to_end(statement)
-        result = line.pgconn.exec_prepared(name, values, formats)
+        result = yield "exec_prepared", name, values, formats
         if result.error_field(DiagnosticField.SQLSTATE) != _FORGOTTEN:
-            return _checked(line, result)
+            return _rows(_checked(line, result))
     name = name or b"twins_%d" % next(_numbers)
-    _checked(line, line.pgconn.prepare(name, text))
+    _checked(line, (yield "prepare", name, text))
     names[statement] = name
     if len(names) > _MOST_PREPARED:
-        line.pgconn.exec_(b"DEALLOCATE " + names.popitem(last=False)[1])
-    return _checked(line, line.pgconn.exec_prepared(name, values, formats))
+        yield "exec_", b"DEALLOCATE " + names.popitem(last=False)[1]
+    return _rows(_checked(line, (yield "exec_prepared", name, values, formats)))
 
 
 @lru_cache(maxsize=256)
@@ -140,7 +154,7 @@ def _checked(line: Any, result: Any) -> Any:
     raise error_from_result(result, line.info.encoding)
 
 
-def _rows(result: Any) -> list[tuple[Any, ...]]:
+def _rows(result: Any) -> Rows:
     whole = [result.ftype(column) in _WHOLE_NUMBERS for column in range(result.nfields)]
     return [
         tuple(_read(result.get_value(row, column), number) for column, number in enumerate(whole))

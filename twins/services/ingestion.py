@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -25,13 +25,30 @@ from twins.conf import settings
 from twins.exceptions import ConflictingKey, ReadingsError, TokenChanged
 from twins.lake import Reject
 from twins.models.access import ApiToken
-from twins.selectors.binding import bound_rows
+from twins.selectors.binding import Rows, Value, bound_rows
 from twins.selectors.known import known_limits
+from twins.selectors.lines import Line
 from twins.services.tokens import standing
 
-__all__ = ["Acceptance", "Reject", "accept_readings", "check_names", "find_rejects", "first_answer", "keep_readings"]
+__all__ = [
+    "Acceptance",
+    "Asking",
+    "Reject",
+    "accept_readings",
+    "answered",
+    "answered_on",
+    "check_names",
+    "find_rejects",
+    "first_answer",
+    "keep_readings",
+]
 
 Step = Callable[[str], None]
+Answer = TypeVar("Answer")
+Statement = tuple[str, Sequence[Value]]
+Asking = Generator[Statement, Rows, Answer]
+"""Statements that are asked of the database one after the other, each a transaction by itself, until the answer is
+known. What is asked and what follows from it is said once; a thread and an event loop only wait in their own way."""
 
 EARLIEST = lake.EPOCH
 MAX_AHEAD = timedelta(days=1)
@@ -100,7 +117,7 @@ def accept_readings(
     bad, rejects = find_rejects(conforming, now or timezone.now())
     if len(bad) or not len(conforming.sensor):
         return Acceptance(batch=None, accepted=0, rejects=rejects, rejected=len(bad))
-    return keep_readings(readings=conforming, source=source, key=key, step=step)
+    return answered(keep_readings(readings=conforming, source=source, key=key, step=step))
 
 
 def keep_readings(
@@ -113,7 +130,7 @@ def keep_readings(
     token: ApiToken | None = None,
     beside: Callable[[int], None] | None = None,
     step: Step = _no_step,
-) -> Acceptance:
+) -> Asking[Acceptance]:
     """The same for conforming readings in which `find_rejects` finds nothing, at least one.
 
     `fingerprint` is the hash of the request they came in, `rejected` how many rows of it are not among them; `beside`
@@ -128,28 +145,68 @@ def keep_readings(
         rejected=rejected,
         token=token,
     )
-    if parcel.landing:
-        with _removed_on_failure(parcel.landing):
-            lake.write_landing(settings().LAKE, parcel.landing, parcel.body)
-        step("landed")
-    with _durably(alone=not (parcel.landing or beside)), _removed_on_failure(parcel.landing):
-        acceptance = _store(parcel, keyed=key is not None)
-        if not acceptance.repeated and acceptance.batch is not None:
-            if beside:
-                beside(acceptance.batch)
-            events.publish("readings_accepted", partial(_told, acceptance.batch, parcel.readings))
+    storing = _store(parcel, keyed=key is not None)
+    if parcel.landing or beside:
+        acceptance = _keep_together(parcel, storing, beside, step)
+    else:
+        acceptance = yield from storing
         step("inserted")
+    if not acceptance.repeated and acceptance.batch is not None:
+        events.tell("readings_accepted", partial(_told, acceptance.batch, parcel.readings))
     step("committed")
     if parcel.landing and acceptance.repeated:
         lake.remove_files(settings().LAKE, [parcel.landing])
     return acceptance
 
 
-def _durably(*, alone: bool) -> contextlib.AbstractContextManager[None]:
-    """A transaction that is on disk at its end; a statement that stands alone is one by itself."""
-    if alone and connection.get_autocommit():
-        return contextlib.nullcontext()
-    return transaction.atomic(durable=True)
+def _keep_together(
+    parcel: _Parcel, storing: Asking[Acceptance], beside: Callable[[int], None] | None, step: Step
+) -> Acceptance:
+    """Readings with a landing object, or with more to write, in one transaction."""
+    if parcel.landing:
+        with _removed_on_failure(parcel.landing):
+            lake.write_landing(settings().LAKE, parcel.landing, parcel.body)
+        step("landed")
+    with transaction.atomic(durable=True), _removed_on_failure(parcel.landing):
+        acceptance = _run(storing, bound_rows)
+        if beside and not acceptance.repeated and acceptance.batch is not None:
+            beside(acceptance.batch)
+        step("inserted")
+    return acceptance
+
+
+def answered(asking: Asking[Answer]) -> Answer:
+    """The answer, with each statement on disk before the next; raises RuntimeError in a transaction."""
+    return _run(asking, _durable_rows)
+
+
+async def answered_on(line: Line, asking: Asking[Answer]) -> Answer:
+    """The same for an event loop, which waits on a connection of its own.
+
+    Raises SynchronousOnlyOperation where Django's connection is needed: asked once more in a thread, it comes to the
+    same answer.
+    """
+    rows: Any = None
+    try:
+        while True:
+            rows = await line.rows(*asking.send(rows))
+    except StopIteration as end:
+        return end.value
+
+
+def _run(asking: Asking[Answer], ask: Callable[[str, Sequence[Value]], Rows]) -> Answer:
+    rows: Any = None
+    try:
+        while True:
+            rows = ask(*asking.send(rows))
+    except StopIteration as end:
+        return end.value
+
+
+def _durable_rows(statement: str, values: Sequence[Value]) -> Rows:
+    # Where nobody has begun a transaction a statement is one by itself.
+    with contextlib.nullcontext() if connection.get_autocommit() else transaction.atomic(durable=True):
+        return bound_rows(statement, values)
 
 
 def _removed_on_failure(landing: str | None) -> contextlib.AbstractContextManager[None]:
@@ -212,21 +269,15 @@ def _pack(readings: lake.Columns, **facts: Any) -> _Parcel:
     )
 
 
-def _store(parcel: _Parcel, *, keyed: bool) -> Acceptance:
+def _store(parcel: _Parcel, *, keyed: bool) -> Asking[Acceptance]:
     """Insert the batch and answer, or the answer to an earlier one; waits for a transaction that may take its key."""
-    found = _insert(parcel, keyed=keyed)
+    found = yield _insert(parcel, keyed=keyed)
     if any(what == "stranger" for what, *_ in found):
         raise TokenChanged("The API token was changed or revoked: look it up again.")
     if found:
         [(what, batch, received)] = found
         return Acceptance(batch=batch, accepted=received, repeated=what == "repeat")
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT id, rows_received, rejected, content_hash, fingerprint FROM twins_batch "
-            "WHERE source = %s AND key = %s",
-            [parcel.source, parcel.key],
-        )
-        batch, received, rejected, content_hash, fingerprint = cursor.fetchone()
+    [(batch, received, rejected, content_hash, fingerprint)] = yield _FIRST, (parcel.source, parcel.key)
     if content_hash != parcel.content_hash and (fingerprint is None or fingerprint != parcel.fingerprint):
         raise ConflictingKey(
             f"The key {parcel.key!r} of {parcel.source!r} was used for other readings (batch {batch}): "
@@ -235,7 +286,13 @@ def _store(parcel: _Parcel, *, keyed: bool) -> Acceptance:
     return Acceptance(batch=batch, accepted=received, rejected=rejected, repeated=True)
 
 
-def _insert(parcel: _Parcel, *, keyed: bool) -> list[tuple[str, int, int]]:
+_FIRST = (
+    "SELECT id, rows_received, rejected, content_hash, fingerprint FROM twins_batch "
+    "WHERE source = %s::text AND key = %s::text"
+)
+
+
+def _insert(parcel: _Parcel, *, keyed: bool) -> Statement:
     """One row: the new batch, the one it repeats, or that its sender is a stranger now; none when the key is taken."""
     sensor_min, sensor_max, *times = lake.ranges(parcel.readings)
     time_min, time_max = (instant.isoformat() for instant in times)
@@ -248,7 +305,7 @@ def _insert(parcel: _Parcel, *, keyed: bool) -> list[tuple[str, int, int]]:
         sensor_min, sensor_max, time_min, time_max,
         None if parcel.landing else parcel.body, parcel.landing, parcel.fingerprint, parcel.rejected,
     )  # fmt: skip
-    return bound_rows(_insertion(stands, repeat[0]), [*token, *repeat[1], *row])
+    return _insertion(stands, repeat[0]), (*token, *repeat[1], *row)
 
 
 @lru_cache(maxsize=16)

@@ -19,13 +19,22 @@ from twins.lake import Reject
 from twins.models import DeadLetter, LetterForm, SeriesRule
 from twins.models.access import ApiToken
 from twins.selectors.known import Sensors, known_keys, known_sensors, remembered
-from twins.services.ingestion import Acceptance, check_names, find_rejects, first_answer, keep_readings
+from twins.services.ingestion import (
+    Acceptance,
+    Asking,
+    answered,
+    answered_on,
+    check_names,
+    find_rejects,
+    first_answer,
+    keep_readings,
+)
 from twins.services.letters import Origin, by_origin, drop_letters, keep_letters, letters_of
 from twins.services.series import RULES, register_uuids
 from twins.services.tokens import still_stands
 from twins.sources import MAX_LISTED_REJECTS, DecodedReadings, decode_lines, decode_ndjson, digest_of
 
-__all__ = ["Acceptance", "Origin", "answered_before", "send_again", "take_in"]
+__all__ = ["Acceptance", "Asking", "Origin", "answered", "answered_before", "answered_on", "send_again", "take_in"]
 
 
 def answered_before(*, origin: Origin, key: str, fingerprint: str) -> Acceptance | None:
@@ -44,8 +53,8 @@ def take_in(
     keep_good: bool | None = None,
     now: datetime | None = None,
     token: ApiToken | None = None,
-) -> Acceptance:
-    """Keep what a decoder found; durable when this returns. `keep_good` None leaves it to the rule of the source.
+) -> Asking[Acceptance]:
+    """Keep what a decoder found; durable when it is `answered`. `keep_good` None leaves it to the rule of the source.
 
     The answer lists at most MAX_LISTED_REJECTS rejects, by their place in the body. Raises ReadingsError, and
     ConflictingKey for a key used again for other readings, and TokenChanged when the `token` it was sent with is not
@@ -62,7 +71,7 @@ def take_in(
         if not (len(readings.sensor) and _keeps(rule, origin, keep_good)):
             keep_letters(rejects=rejects, origin=origin, batch=None)
             return Acceptance(batch=None, accepted=0, rejects=rejects, rejected=rejected)
-    kept = keep_readings(
+    kept = yield from keep_readings(
         readings=readings,
         source=origin.source,
         key=key,
@@ -137,7 +146,7 @@ def send_again(*, letters: Sequence[DeadLetter]) -> tuple[int, int]:
     accepted = rejected = 0
     for origin, rows in by_origin(letters).items():
         for decoded in _read_again(origin, rows):
-            answer = take_in(decoded=decoded, origin=origin, keep_good=True)
+            answer = answered(take_in(decoded=decoded, origin=origin, keep_good=True))
             accepted, rejected = accepted + answer.accepted, rejected + answer.rejected
         drop_letters(letters=rows)
     return accepted, rejected

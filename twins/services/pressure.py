@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from django.db import connection
 
@@ -26,15 +27,24 @@ class _Gauge:
         now = time.monotonic()
         if now < self.until:
             return
-        self.until = now + ASKED_EVERY
-        with connection.cursor() as cursor:
-            # By the clock of the database, which also stamped the batches.
-            cursor.execute(
-                "SELECT coalesce(sum(bytes), 0), coalesce(extract(epoch FROM now() - min(accepted_at)), 0) "
-                "FROM twins_batch WHERE compacted_at IS NULL"
-            )
-            waiting, delay = cursor.fetchone()
+        before, self.until = self.until, now + ASKED_EVERY  # first, so that one of many threads asks
+        try:
+            waiting, delay = _waiting()
+        except Exception:  # nobody has looked
+            self.until = before
+            raise
         self.waiting, self.delay = int(waiting), float(delay)
+
+
+def _waiting() -> tuple[Any, Any]:
+    with connection.cursor() as cursor:
+        # By the clock of the database, which also stamped the batches.
+        cursor.execute(
+            "SELECT coalesce(sum(bytes), 0), coalesce(extract(epoch FROM now() - min(accepted_at)), 0) "
+            "FROM twins_batch WHERE compacted_at IS NULL"
+        )
+        waiting, delay = cursor.fetchone()
+    return waiting, delay
 
 
 _gauge = _Gauge()

@@ -5,7 +5,7 @@ with rejects, or with `MalformedBody`; it never guesses a time zone, a unit or a
 HTTP, a broker, a file and the edge. May not import Django, the settings, or anything above `twins.lake`.
 """
 
-from twins.sources.arrow_readings import decode_arrow
+from twins.sources.arrow_readings import decode_arrow, decode_known_arrow
 from twins.sources.compression import ENCODINGS, TooLarge, decompress
 from twins.sources.csv_readings import decode_csv
 from twins.sources.decoded import MAX_LISTED_REJECTS, MAX_ROWS, DecodedReadings, RejectedRows, digest_of
@@ -28,6 +28,7 @@ __all__ = [
     "decode_arrow",
     "decode_csv",
     "decode_json",
+    "decode_known_arrow",
     "decode_lines",
     "decode_ndjson",
     "decode_parquet",

@@ -22,7 +22,7 @@ _RECORDS, _DICTIONARY = 3, 2  # kinds of message, by the format's MessageHeader
 
 def decode_arrow(body: bytes) -> DecodedReadings:
     """The readings of an Arrow IPC stream; raises MalformedBody when it is none, or not of readings."""
-    if (framed := read_framed(body, _Rows(body))) is not None:
+    if (framed := decode_known_arrow(body)) is not None:
         return framed
     try:
         facts = list(_batches(body))
@@ -34,6 +34,11 @@ def decode_arrow(body: bytes) -> DecodedReadings:
     if plain is body:
         remember_frame(body, opened)
     return from_table(opened)
+
+
+def decode_known_arrow(body: bytes) -> DecodedReadings | None:
+    """The same for a stream that is laid out like one that was opened before, and None for any other."""
+    return read_framed(body, _Rows(body))
 
 
 class _Rows:

@@ -16,7 +16,7 @@ from assets.services import NewAsset, create_assets, create_sensors
 from twins.models import Batch, DeadLetter, LetterForm, SeriesRule
 from twins.selectors.readings import scan_readings
 from twins.services import letters, series
-from twins.services.intake import Acceptance, Origin, answered_before, send_again, take_in
+from twins.services.intake import Acceptance, Origin, answered, answered_before, send_again, take_in
 from twins.sources import decode_json, decode_lines, parse_series
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -32,14 +32,16 @@ def sensor(transactional_db: None) -> Sensor:
 
 
 def lines(text: str, origin: Origin = LINES, **options: Any) -> Acceptance:
-    return take_in(decoded=decode_lines(text.encode(), precision="us", now=US), origin=origin, now=NOW, **options)
+    return answered(
+        take_in(decoded=decode_lines(text.encode(), precision="us", now=US), origin=origin, now=NOW, **options)
+    )
 
 
 def rows(*values: Any, sensor: Any, **options: Any) -> Acceptance:
     content = [
         {"sensor": str(sensor), "time": f"2026-05-01T00:00:{n:02}Z", "value": value} for n, value in enumerate(values)
     ]
-    return take_in(decoded=decode_json(json.dumps(content).encode()), origin=JSON, now=NOW, **options)
+    return answered(take_in(decoded=decode_json(json.dumps(content).encode()), origin=JSON, now=NOW, **options))
 
 
 def kept(sensor: Sensor) -> list[float]:
@@ -142,7 +144,7 @@ def test_a_repeat_gets_the_first_answer_though_the_register_has_changed(sensor: 
 
     def send() -> Acceptance:
         options: dict[str, Any] = {"key": "k", "fingerprint": "f" * 64, "keep_good": True}
-        return take_in(decoded=decode_json(body), origin=JSON, now=NOW, **options)
+        return answered(take_in(decoded=decode_json(body), origin=JSON, now=NOW, **options))
 
     first = send()
     create_sensors(sensors=[Sensor(uuid=missing, asset=sensor.asset, name="new", quantity="x")])

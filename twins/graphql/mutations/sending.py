@@ -15,7 +15,7 @@ from twins.graphql.mutations.results import ReadingsResult, ReadingsTaken, Rejec
 from twins.graphql.mutations.running import EXPECTED, Refusal, actor_of, check_rows, sender_of
 from twins.graphql.scalars import write_time
 from twins.models.access import Scope
-from twins.services.intake import Acceptance, Origin, take_in
+from twins.services.intake import Acceptance, Origin, answered, take_in
 from twins.services.pressure import check_pressure
 from twins.sources.json_readings import from_rows
 
@@ -55,7 +55,7 @@ class SendReadings:
         def take() -> Acceptance:
             check_pressure()
             decoded = from_rows([row.row() for row in rows])
-            return take_in(decoded=decoded, origin=Origin(sender_of(principal)), key=key, keep_good=False)
+            return answered(take_in(decoded=decoded, origin=Origin(sender_of(principal)), key=key, keep_good=False))
 
         try:
             taken = await sync_to_async(take)()
