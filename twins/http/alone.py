@@ -125,7 +125,7 @@ async def answer_alone(
 ) -> None:
     """Read the body, of so many bytes at most, and send what is answered: at once, or by the view in a thread of its
     own kind."""
-    first = _at_hand(receive) if size <= SMALL else None
+    first = _at_hand(receive) if view.quick is not None and size <= SMALL else None
     whole = first is not None and first["type"] == "http.request" and not first.get("more_body")
     response: HttpResponse | Said | None = None
     try:
