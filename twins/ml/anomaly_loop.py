@@ -47,25 +47,30 @@ from twins.ml.states import (
     WINDOW,
 )
 
+ROOM = KEPT + 3 * WINDOW
+"""Numbers that comparing windows needs for a moment."""
+
 
 @compiled_at_once
 def advance_all(first, states, times, values, bounds, limits, every, measures, most, found):  # type: ignore[no-untyped-def]
     """Advance rows of `states` from `first` on and fill `found`, up to where it may not hold the `most` that one more
     row may find; which row that is, and how many findings there are."""
-    count = 0
+    count, room = 0, np.empty(ROOM)
     for row in range(first, len(states)):
         if count + most > len(found):
             return row, count
         low, high = bounds[row]
         own = found[count : count + most]
-        filled = _advance(states[row], times[low:high], values[low:high], limits[row], every[row], measures[row], own)
+        filled = _advance(
+            states[row], times[low:high], values[low:high], limits[row], every[row], measures[row], own, room
+        )
         own[:filled, 5] = row
         count += filled
     return len(states), count
 
 
 @compiled_at_once
-def _advance(state, times, values, limits, every, measures, found):  # type: ignore[no-untyped-def]
+def _advance(state, times, values, limits, every, measures, found, room):  # type: ignore[no-untyped-def]
     """Advance `state` by readings newer than it and fill `found` [most, 6]; how many rows of it were filled."""
     count = 0
     for row in range(len(times)):
@@ -78,7 +83,7 @@ def _advance(state, times, values, limits, every, measures, found):  # type: ign
         state[AT_TIME] = time
         state[AT_VALUE] = value
         if measures:
-            count = _novelty(state, time, value, found, count)
+            count = _novelty(state, time, value, found, count, room)
     return count
 
 
@@ -148,7 +153,7 @@ def _flat_line(state, time, value, measures, found, count):  # type: ignore[no-u
 
 
 @compiled_at_once
-def _novelty(state, time, value, found, count):  # type: ignore[no-untyped-def]
+def _novelty(state, time, value, found, count, room):  # type: ignore[no-untyped-def]
     """Close a block when it is whole and compare the newest window with those before."""
     state[AT_SUM] += value
     state[AT_COUNT] += 1
@@ -162,7 +167,7 @@ def _novelty(state, time, value, found, count):  # type: ignore[no-untyped-def]
     oldest = max(0, block - KEPT + 1)
     if block - oldest < WARM:
         return count
-    novelty = _nearest(state, oldest, block)
+    novelty = _nearest(state, oldest, block, room)
     if novelty <= RESOLUTION * (1.0 + abs(value)):
         novelty = 0.0
     if novelty > 0 and state[AT_TOP] > 0:
@@ -179,23 +184,41 @@ def _novelty(state, time, value, found, count):  # type: ignore[no-untyped-def]
 
 
 @compiled_at_once
-def _nearest(state, oldest, block):  # type: ignore[no-untyped-def]
-    """Root mean square distance of the newest window to the nearest of the kept ones, but its neighbours."""
-    count = block - oldest + 1
-    means = np.empty(count)
-    split = min(count, KEPT - oldest % KEPT)
-    means[:split] = state[HEAD + oldest % KEPT : HEAD + oldest % KEPT + split]
-    means[split:] = state[HEAD : HEAD + count - split]
+def _nearest(state, oldest, block, room):  # type: ignore[no-untyped-def]
+    """Root mean square distance of the newest window to the nearest of the kept ones, but its neighbours; `room` is
+    overwritten."""
+    newest, across, distance = room[:WINDOW], room[WINDOW : 3 * WINDOW], room[3 * WINDOW :]
+    for step in range(WINDOW):
+        newest[step] = state[HEAD + (block - WINDOW + 1 + step) % KEPT]
+    first, windows = oldest % KEPT, block - oldest - APART - WINDOW + 2
+    # Those up to where the ring begins anew, those across, and those from its beginning.
+    end = min(windows, KEPT - first)
+    whole = max(0, min(windows, KEPT - WINDOW + 1 - first))
+    _compare(newest, state[HEAD + first :], distance[:whole])
+    if whole < windows:
+        for step in range(end - whole + WINDOW - 1):
+            across[step] = state[HEAD + (first + whole + step) % KEPT]
+        _compare(newest, across, distance[whole:end])
+        _compare(newest, state[HEAD:], distance[end:windows])
+    # As whole numbers the bits of what is not negative have the same order, and the least of several is one step.
+    bits = distance.view(np.int64)
+    least = bits[0]
+    for other in range(1, windows):
+        least = min(least, bits[other])
+    bits[0] = least
+    return np.sqrt(distance[0] / WINDOW)
+
+
+@compiled_at_once
+def _compare(newest, means, distance):  # type: ignore[no-untyped-def]
+    """Fill in the square distances of the newest window to those that begin at the first of `means` and at the next."""
     # So few steps that the compiler writes them out, and takes several windows at once.
-    windows = count - APART - WINDOW + 1
-    distance = np.empty(windows)
-    for other in range(windows):
+    for other in range(len(distance)):
         total = 0.0
         for back in range(WINDOW):
-            step = means[count - 1 - back] - means[other + WINDOW - 1 - back]
+            step = newest[WINDOW - 1 - back] - means[other + WINDOW - 1 - back]
             total += step * step
         distance[other] = total
-    return np.sqrt(distance.min() / WINDOW)
 
 
 @compiled_at_once
