@@ -68,8 +68,10 @@ def read_later(
     """
     parts: list[pa.Table] = []
     span = (int(after.min()) + 1, microseconds(end))
-    for path in paths:
-        footer, take = footer_of(root, path), partial(decode, root, path)
+    # In order of time, so that what is read of each sensor is too, and merging has only sensors to sort by.
+    footers = sorted(((footer_of(root, path), path) for path in paths), key=lambda each: int(each[0].first.min()))
+    for footer, path in footers:
+        take = partial(decode, root, path)
         groups = _groups(footer, _runs(footer, sensors), span)
         if not groups:
             continue

@@ -27,8 +27,7 @@ class Readings:
         # Told apart by the compiler, so always the same.
         time.flags.writeable = value.flags.writeable = False
         self.time, self.value = time, value
-        # Ids are never negative.
-        starts = np.flatnonzero(np.diff(sensor, prepend=-1))
+        starts = np.flatnonzero(np.append(len(sensor) > 0, sensor[1:] != sensor[:-1]))
         ends = np.append(starts, len(sensor))[1:]
         self._bounds = dict(zip(sensor[starts].tolist(), zip(starts.tolist(), ends.tolist(), strict=True), strict=True))
 
