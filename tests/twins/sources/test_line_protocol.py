@@ -149,10 +149,13 @@ _line = st.one_of(
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
-@given(st.lists(_line, max_size=5))
-@example(["m f=1", "m f=1,g=2"])
-@example(["m f=5i", "m f=5.5i", "m f=nan 5"])
-def test_many_lines_are_read_as_one_line_is(lines: list[str]) -> None:
+@given(st.lists(_line, max_size=5), st.integers(1, 3))
+@example(["m f=1", "m f=1,g=2"], 1)
+@example(["m f=5i", "m f=5.5i", "m f=nan 5"], 1)
+@example(["m f=1,g=2", "m f=3,g=4", "m f=1,g=2,h=3", "m f=1", "m f=1,h=2", "m f=1,g=2 x", "m f=1,g=", "m f=1,"], 3)
+@example(["m f=1", "m,a=b f=1", "m ff=1", "m f=1 5", "mm f=1,g=2", "m,a=b,c f=1"], 2)
+def test_many_lines_are_read_as_one_line_is(lines: list[str], times: int) -> None:
+    lines *= times  # as names come again
     expected: list[Any] = []
     refused = []
     for number, text in enumerate(lines):
