@@ -74,9 +74,10 @@ class Principal:
 
     def _with_proof(self) -> Self:
         assert self.token is not None
-        (token, given), rights = standing(self.token), standing_rights(self.user, self.rights)
+        rights = standing_rights(self.user, self.rights)
         if rights is None:
             return self
+        token, given = standing(self.token, with_user=False)  # whose rights are asked for besides
         return replace(self, proof=(f"EXISTS ({token}) AND {rights[0]}", (*given, *rights[1])))
 
 

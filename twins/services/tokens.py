@@ -79,25 +79,30 @@ class Memory(Generic[Found]):
         self._found = OrderedDict()
 
 
-def standing(token: ApiToken) -> tuple[str, tuple[Any, ...]]:
-    """A SELECT, with its parameters, that finds a row as long as the token is what it was when it was looked up."""
-    return _standing(), (token.pk, token.name, ",".join(token.scopes), token.user_id)
+def standing(token: ApiToken, *, with_user: bool = True) -> tuple[str, tuple[Any, ...]]:
+    """A SELECT, with its parameters, that finds a row as long as the token is what it was when it was looked up.
+
+    `with_user`: and its user is active, which may have been asked already.
+    """
+    return _standing(with_user), (token.pk, token.name, ",".join(token.scopes), token.user_id)
 
 
 @cache
-def _standing() -> str:
+def _standing(with_user: bool) -> str:
+    if not with_user:
+        return _STANDING
     users = get_user_model()._meta
     table, key = (connection.ops.quote_name(str(name)) for name in (users.db_table, users.pk.column))
     # A host's user model may have it as an attribute instead of a column.
     active = " AND owner.is_active" if any(field.column == "is_active" for field in users.fields) else ""
-    return _STANDING.format(table=table, key=key, active=active)
+    return _STANDING + _ACTIVE.format(table=table, key=key, active=active)
 
 
 _STANDING = """
 SELECT token.id FROM twins_apitoken token WHERE token.id = %s AND token.revoked_at IS NULL AND token.name = %s
 AND array_to_string(token.scopes, ',') = %s AND token.user_id IS NOT DISTINCT FROM %s
-AND (token.user_id IS NULL OR EXISTS (SELECT FROM {table} owner WHERE owner.{key} = token.user_id{active}))
 """
+_ACTIVE = "AND (token.user_id IS NULL OR EXISTS (SELECT FROM {table} owner WHERE owner.{key} = token.user_id{active}))"
 
 
 def still_stands(token: ApiToken) -> bool:
