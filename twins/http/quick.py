@@ -16,7 +16,7 @@ from django.http import HttpResponse
 
 from twins.exceptions import TokenChanged
 from twins.http.answers import REFUSALS, Said, answer, refusal
-from twins.selectors.lines import Line, a_line
+from twins.selectors.lines import Line, lines
 
 SMALL = 64 << 10
 """Bytes of a body that an event loop may work on."""
@@ -39,17 +39,22 @@ async def answer_quickly(
     # A header that came twice is for Django to put together.
     if quick is None or len(body) > SMALL or scope["method"] != "POST" or len(headers) < len(scope["headers"]):
         return None
-    with a_line() as line:
-        try:
-            return None if line is None else await quick(line, scope, headers, body)
-        except SynchronousOnlyOperation:
-            return None
-        except TokenChanged:
-            raise
-        except REFUSALS as error:
-            return refusal(error)
-        except Exception:
-            return failed(scope)
+    own = lines()
+    line = own.take()
+    if line is None:
+        return None
+    try:
+        return await quick(line, scope, headers, body)
+    except SynchronousOnlyOperation:
+        return None
+    except TokenChanged:
+        raise
+    except REFUSALS as error:
+        return refusal(error)
+    except Exception:
+        return failed(scope)
+    finally:
+        own.give(line)
 
 
 def failed(scope: Any) -> HttpResponse:

@@ -110,7 +110,7 @@ def calls_of(line: Any, statement: str, values: Sequence[bytes | None]) -> Calls
     if name is not None:
         names.move_to_end(statement)
         result = yield "exec_prepared", name, values, formats
-        if result.error_field(DiagnosticField.SQLSTATE) != _FORGOTTEN:
+        if result.status == ExecStatus.TUPLES_OK or result.error_field(DiagnosticField.SQLSTATE) != _FORGOTTEN:
             return _rows(_checked(line, result))
     name = name or b"twins_%d" % next(_numbers)
     _checked(line, (yield "prepare", name, text))

@@ -13,8 +13,8 @@ import os
 import select
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -41,7 +41,7 @@ class Line:
     """One connection, on which one statement is asked at a time."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, wrapper: Any) -> None:
-        self.database = _database()
+        self._database = _database()
         self._loop, self._wrapper = loop, wrapper
         self._libpq = wrapper.connection.pgconn
         self._libpq.nonblocking = 1
@@ -55,9 +55,13 @@ class Line:
         loop.add_reader(self._socket, self._read)
         self._listens = True
 
+    def is_idle(self) -> bool:
+        """Whether nothing is under way."""
+        return self._answer is None and self._libpq.status == ConnStatus.OK
+
     def rests(self) -> bool:
-        """Whether the next statement may be asked here: nothing is under way, and the database has not hung up."""
-        if self._answer is not None or self._libpq.status != ConnStatus.OK or time.monotonic() > self._until:
+        """Whether the next statement may be asked here: the database that is in force has not hung up."""
+        if not self.is_idle() or self._database != _database() or time.monotonic() > self._until:
             return False
         return not self._silence.poll(0)
 
@@ -141,21 +145,19 @@ class Lines:
 
     def take(self) -> Line | None:
         """A connection that rests; None where there is none, and then one is made for whoever comes later."""
-        if not _is_plain():
-            return None
         while self._resting:
             line = self._resting.pop()
-            if line.database == _database() and line.rests():
+            if line.rests():
                 return line
             self._end(line)
-        if self._count < LINES and not self._connects and time.monotonic() > self._again:
+        if self._count < LINES and not self._connects and time.monotonic() > self._again and _is_plain():
             self._connects = True
             threading.Thread(target=self._connect, name="twins-line", daemon=True).start()
         return None
 
     def give(self, line: Line) -> None:
         """Take a connection back, or end one on which something is still under way."""
-        if line.rests():
+        if line.is_idle():
             self._resting.append(line)
         else:
             self._end(line)
@@ -193,17 +195,10 @@ _lines: WeakKeyDictionary[asyncio.AbstractEventLoop, Lines] = WeakKeyDictionary(
 _all: WeakSet[Line] = WeakSet()
 
 
-@contextmanager
-def a_line() -> Iterator[Line | None]:
-    """A connection of the event loop that runs here, None where none rests."""
+def lines() -> Lines:
+    """Those of the event loop that runs here."""
     loop = asyncio.get_running_loop()
-    lines = _lines.get(loop) or _lines.setdefault(loop, Lines(loop))
-    line = lines.take()
-    try:
-        yield line
-    finally:
-        if line is not None:
-            lines.give(line)
+    return _lines.get(loop) or _lines.setdefault(loop, Lines(loop))
 
 
 def hang_up() -> None:

@@ -29,6 +29,14 @@ _MANY = 10_000
 _NAME = pa.binary(16)
 
 
+class _Named(NamedTuple):
+    """Names of 16 bytes each, and their hash."""
+
+    raw: bytes
+    names: pa.Array
+    digest: bytes
+
+
 class _Frame(NamedTuple):
     """Where the columns of a stream lie, and all that lies between them."""
 
@@ -37,11 +45,13 @@ class _Frame(NamedTuple):
     """How many there are."""
     places: tuple[int, int, int, int, int | None]
     """Of names, codes, times, values and qualities, if there are any."""
-    rest: tuple[tuple[int, int, bytes], ...]
-    """Where a piece begins and ends, and its bytes."""
+    rest: tuple[tuple[int, bytes], ...]
+    """Where a piece begins, and its bytes."""
+    last: list[_Named]
+    """What the last stream has named."""
 
     def fits(self, body: bytes) -> bool:
-        return all(body[begin:end] == piece for begin, end, piece in self.rest)
+        return all(body.startswith(piece, begin) for begin, piece in self.rest)
 
 
 _frames: OrderedDict[int, _Frame] = OrderedDict()
@@ -56,7 +66,7 @@ def read_framed(body: bytes, content: Callable[[int], str]) -> DecodedReadings |
     frame = _frames.get(len(body))
     if frame is None or not frame.fits(body):
         return None
-    at, codes, times, values, qualities = frame.places
+    _, codes, times, values, qualities = frame.places
     code = np.frombuffer(body, np.int32, frame.rows, codes)
     time = np.frombuffer(body, np.int64, frame.rows, times)
     # As numbers without a sign, so that what is below 0 is above all others: such a stream is opened as well.
@@ -66,16 +76,26 @@ def read_framed(body: bytes, content: Callable[[int], str]) -> DecodedReadings |
     quality = np.zeros(frame.rows, np.int32)
     if qualities is not None:
         quality = np.frombuffer(body, np.int32, frame.rows, qualities)
-    names, digest = (_named if frame.names <= _MANY else _named.__wrapped__)(body[at : at + 16 * frame.names])
-    readings = Columns(code, time, value, quality)
-    return DecodedReadings(readings, names, frame.rows, content, digest=digest)
+    named = _names_in(frame, body)
+    return DecodedReadings(Columns(code, time, value, quality), named.names, frame.rows, content, digest=named.digest)
+
+
+def _names_in(frame: _Frame, body: bytes) -> _Named:
+    """A gateway says the same in every body, which takes no time to see."""
+    at = frame.places[0]
+    if frame.last and body.startswith(frame.last[0].raw, at):
+        return frame.last[0]
+    raw = body[at : at + 16 * frame.names]
+    if frame.names > _MANY:
+        return _named.__wrapped__(raw)
+    frame.last[:] = [named := _named(raw)]
+    return named
 
 
 @lru_cache(maxsize=_MOST)
-def _named(raw: bytes) -> tuple[pa.Array, bytes]:
-    """Names of 16 bytes each, and their hash: a gateway says the same in every body."""
+def _named(raw: bytes) -> _Named:
     names = pa.Array.from_buffers(_NAME, len(raw) // 16, [None, pa.py_buffer(raw)])
-    return names, digest_of(names)
+    return _Named(raw, names, digest_of(names))
 
 
 def remember_frame(body: bytes, table: pa.Table) -> None:
@@ -86,7 +106,8 @@ def remember_frame(body: bytes, table: pa.Table) -> None:
     places = [begin for begin, _ in spans]
     rows, names = table.num_rows, len(table["sensor"].chunk(0).dictionary)
     quality = places[4] if len(places) == 5 else None
-    _frames[len(body)] = _Frame(rows, names, (*places[:4], quality), _between(body, spans))  # type: ignore[arg-type]
+    where = *places[:4], quality
+    _frames[len(body)] = _Frame(rows, names, where, _between(body, spans), [])  # type: ignore[arg-type]
     while len(_frames) > _MOST:
         _frames.popitem(last=False)
 
@@ -115,10 +136,10 @@ def _spans(body: bytes, table: pa.Table) -> list[tuple[int, int]] | None:
     return spans if all(0 <= begin < end <= len(body) for begin, end in spans) else None
 
 
-def _between(body: bytes, spans: list[tuple[int, int]]) -> tuple[tuple[int, int, bytes], ...]:
+def _between(body: bytes, spans: list[tuple[int, int]]) -> tuple[tuple[int, bytes], ...]:
     pieces, at = [], 0
     for begin, end in [*sorted(spans), (len(body), len(body))]:
         if begin > at:
-            pieces.append((at, begin, body[at:begin]))
+            pieces.append((at, body[at:begin]))
         at = max(at, end)
     return tuple(pieces)
