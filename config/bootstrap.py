@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import importlib.metadata
 import importlib.util
+import itertools
 import json
 import os
 import platform
@@ -21,6 +22,7 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -30,8 +32,12 @@ TEST_SECTION = "# --- only what the tests need ---"
 """The line of the lock behind which the second section stands."""
 _BEAT = 10.0
 """Seconds between two signs of life of an installation that says nothing itself."""
+_MOST_AT_ONCE = 4
+"""Packages that are brought and unpacked at a time, where there are as many processors."""
 _VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"  # packages are built for these two numbers
 _INSTALLER = re.compile(r"^pip==.*\n(?:    .*\n)*", re.MULTILINE)
+_BLOCK = re.compile(r"^[A-Za-z0-9._-]+==.*\n(?:    .*\n)*", re.MULTILINE)
+"""A requirement with its hashes."""
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)\s*(;)?", re.MULTILINE)
 
 
@@ -210,24 +216,38 @@ class Environment:
         total = len({name for name, _, _ in _PIN.findall(section)})
         _say(f"Installing up to {total} packages from {LOCK.name}; this happens once ...")
         # The pip that comes with a Python takes twice as long as a new one.
-        for requirements in [*_INSTALLER.findall(section), section]:
-            self._pip_install_these(requirements, total, quiet=requirements != section)
+        self._pip_install_these(_INSTALLER.findall(section), total, quiet=True)
+        packages = _INSTALLER.sub("", section)
+        self._pip_install_these(_shares(packages, min(_MOST_AT_ONCE, os.cpu_count() or 1)), total)
 
-    def _pip_install_these(self, requirements: str, total: int, *, quiet: bool) -> None:
-        with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
-            file.write(requirements)
-            file.flush()
-            command = [str(self.python), "-m", "pip", "install", "--no-deps", "--require-hashes", "--no-input"]
-            # Most modules are never imported; those that are compile themselves, which halves the installation.
-            command += ["--no-compile", "--disable-pip-version-check", "--progress-bar=off", "-r", file.name]
-            command += ["--quiet"] if quiet else []
-            status, tail = _follow(command, total, self.folder)
+    def _pip_install_these(self, shares: list[str], total: int, *, quiet: bool = False) -> None:
+        """Each share of requirements by a pip of its own, all at once."""
+        with tempfile.TemporaryDirectory() as folder:
+            commands = []
+            for number, requirements in enumerate(shares):
+                file = Path(folder, f"{number}.txt")
+                file.write_text(requirements)
+                command = [str(self.python), "-m", "pip", "install", "--no-deps", "--require-hashes", "--no-input"]
+                # Most modules are never imported; those that are compile themselves, which halves the installation.
+                command += ["--no-compile", "--disable-pip-version-check", "--progress-bar=off", "-r", str(file)]
+                commands.append([*command, "--quiet"] if quiet else command)
+            status, tail = _follow(commands, total, self.folder)
         if status:
             self._started.unlink()  # pip ended in order and took back what it had begun
             sys.exit(
                 f"pip could not install {LOCK.name} (status {status}). Its last lines:\n{tail}\n"
                 "Nothing is broken: start again when the reason is gone, it goes on from here."
             )
+
+
+def _shares(section: str, count: int) -> list[str]:
+    """The requirements of a section in so many parts, each package in one; pip itself takes one after the other."""
+    packages: dict[str, str] = {}
+    for block in _BLOCK.findall(section):
+        name = _PIN.findall(block)[0][0]
+        packages[name] = packages.get(name, "") + block  # once for each platform
+    blocks = list(packages.values())
+    return ["".join(blocks[number::count]) for number in range(min(count, len(blocks)))]
 
 
 def has_packages(section: str) -> bool:
@@ -264,33 +284,41 @@ def _only_one(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _follow(command: list[str], total: int, venv: Path) -> tuple[int, str]:
-    """Run pip and show how far it is; returns its status and its last lines."""
-    last: deque[str] = deque(maxlen=15)
-    collected = 0
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as pip:
-        for line in pip.stdout or ():
-            last.append(line.rstrip())
-            if line.startswith("Collecting "):
-                collected += 1
-                _progress(f"{collected} of {total}: {line.split()[1]}", collected)
-            elif line.startswith("Installing collected"):
-                _progress("unpacking", 0)
-                threading.Thread(target=_count_unpacked, args=(pip, total, venv), daemon=True).start()
+def _follow(commands: list[list[str]], total: int, venv: Path) -> tuple[int, str]:
+    """Run pips at once and show how far they are; returns status and last lines of the first that failed, or of one."""
+    collected, unpacking, done = itertools.count(1), threading.Event(), threading.Event()
+
+    def follow(command: list[str]) -> tuple[int, str]:
+        last: deque[str] = deque(maxlen=15)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as pip:
+            for line in pip.stdout or ():
+                last.append(line.rstrip())
+                if line.startswith("Collecting "):
+                    number = next(collected)
+                    _progress(f"{number} of {total}: {line.split()[1]}", number)
+                elif line.startswith("Installing collected") and not unpacking.is_set():
+                    unpacking.set()
+                    _progress("unpacking", 0)
+        return pip.returncode, "\n".join(last)
+
+    counting = threading.Thread(target=_count_unpacked, args=(unpacking, done, total, venv), daemon=True)
+    counting.start()
+    with ThreadPoolExecutor(max(1, len(commands))) as pips:
+        ended = list(pips.map(follow, commands))
+    done.set()
+    unpacking.set()
+    counting.join()
     if sys.stdout.isatty():
         _say("")
-    return pip.returncode, "\n".join(last)
+    return next((end for end in ended if end[0]), ended[0] if ended else (0, ""))
 
 
-def _count_unpacked(pip: subprocess.Popen[str], total: int, venv: Path) -> None:
-    """Show how many packages are there until pip ends: unpacking and compiling is silent and takes longest."""
-    while True:
-        try:
-            pip.wait(_BEAT)
-            return
-        except subprocess.TimeoutExpired:
-            there = sum(1 for _ in venv.glob("lib/*/site-packages/*.dist-info"))
-            _progress(f"unpacked {there} of {total}", 0)
+def _count_unpacked(unpacking: threading.Event, done: threading.Event, total: int, venv: Path) -> None:
+    """Show how many packages are there until all is done: unpacking is silent and takes longest."""
+    unpacking.wait()
+    while not done.wait(_BEAT):
+        there = sum(1 for _ in venv.glob("lib/*/site-packages/*.dist-info"))
+        _progress(f"unpacked {there} of {total}", 0)
 
 
 def _progress(text: str, count: int) -> None:

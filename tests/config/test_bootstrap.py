@@ -147,8 +147,19 @@ def test_a_long_unpacking_shows_how_far_it_is(
         "print('Installing collected packages: one', flush=True); import os, time\n"
         f"while not os.path.exists({str(shown)!r}): time.sleep(0.01)"
     )
-    assert bootstrap._follow([sys.executable, "-c", silent], 7, tmp_path)[0] == 0
+    assert bootstrap._follow([[sys.executable, "-c", silent]], 7, tmp_path)[0] == 0
     assert "  unpacked 1 of 7\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 1000])
+def test_packages_that_are_installed_at_once_are_shared_out_once(count: int) -> None:
+    """Also what stands in the lock again for other platforms: two pips must never have the same package."""
+    lock = bootstrap.LOCK.read_text()
+    shares = bootstrap._shares(lock, count)
+    names = [{name for name, _, _ in bootstrap._PIN.findall(share)} for share in shares]
+    assert sum(map(len, names)) == len(set.union(*names)) == len({name for name, _, _ in bootstrap._PIN.findall(lock)})
+    assert sorted("".join(shares).splitlines()) == sorted(line for line in lock.splitlines() if line[:1] not in "#")
+    assert max(map(len, names)) - min(map(len, names)) <= 1
 
 
 def test_a_package_with_another_hash_is_refused(project: Project) -> None:
