@@ -51,6 +51,8 @@ class Sender(threading.Thread):
                 self._send_until_acknowledged(client, batch)
                 self.acknowledged.append(batch)
                 batch += 1
+                # As often in flight as not; without a pause it would keep what was killed from coming back soon.
+                self.stopping.wait(0.02)
 
     def _send_until_acknowledged(self, client: httpx.Client, batch: int) -> None:
         headers = {"Idempotency-Key": f"{self.number}-{batch}"}

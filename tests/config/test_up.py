@@ -154,8 +154,10 @@ def test_a_signal_while_starting_leaves_nothing(start_up: Callable[..., Any]) ->
 
 
 @pytest.mark.full
-def test_after_a_kill_of_up_itself_the_next_start_works(start_up: Callable[..., Any]) -> None:
-    first = start_up()
+def test_after_a_kill_of_up_itself_the_next_start_works(up: Any, start_up: Callable[..., Any]) -> None:
+    if up.process.poll() is None:
+        up.stop()
+    first = start_up(up.data)
     first.until_it_serves()
     first.stop(signal.SIGKILL)
     second = start_up(first.data)

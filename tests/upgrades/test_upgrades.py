@@ -175,6 +175,8 @@ def test_the_lake_reads_as_it_did(made: dict[str, Any], settings: Any, tmp_path:
 WRITE = """
 import django
 django.setup()
+from django.core.management import call_command
+call_command("prepare")
 from datetime import UTC, datetime
 from django.contrib.auth.models import User
 from assets.models import AssetType, Design, Item, Sensor
@@ -231,7 +233,6 @@ def test_what_an_earlier_commit_prepared_is_prepared_by_today_s(tmp_path: Path) 
                     )
                     assert done.returncode == 0, done.stderr
 
-                run(place, "manage.py", "prepare")
                 run(place, "-c", WRITE)
                 before = rows_of(address)
                 run(ROOT, "manage.py", "prepare")
