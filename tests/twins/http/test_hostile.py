@@ -5,11 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import os
-import socket
 import struct
-import subprocess
-import sys
 import threading
 import zlib
 from collections.abc import Iterator
@@ -22,14 +18,12 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from django.db import connection
 
 from assets.models import Sensor
-from tests.waiting import PATIENCE, wait_until
+from tests.twins.http.servers import a_server
 from twins.models import Batch
 from twins.services.tokens import create_token
 
-ROOT = Path(__file__).resolve().parents[3]
 ARROW, PARQUET, JSON = "application/vnd.apache.arrow.stream", "application/vnd.apache.parquet", "application/json"
 LINES, CSV, NDJSON = "text/plain", "text/csv", "application/x-ndjson"
 SENSOR = "7f2c1c3e-8d2b-4b0e-9a53-0c6c2f1d1e55"
@@ -38,35 +32,10 @@ MAX_SECONDS, MAX_GROWTH = 5, 200 << 20
 
 @pytest.fixture
 def server(transactional_db: None, tmp_path: Path) -> Iterator[tuple[httpx.Client, psutil.Process, Path]]:
-    """A web server in a process of its own on the database of the tests, a client with a token, and its directory."""
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        port = chosen.getsockname()[1]
-    parts = connection.settings_dict
-    address = f"host='{parts['HOST']}' dbname='{parts['NAME']}' user='{parts['USER']}' password='{parts['PASSWORD']}'"
-    environment = {**os.environ, "DATABASE_URL": address, "TWINS_DATA": str(tmp_path / "data")}
-    command = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--lifespan=off", f"--port={port}"]
+    """A client of a web server of its own, the process, and its directory."""
     _, token = create_token(name="gateway", scopes=["ingest"])
-    with (
-        (tmp_path / "log").open("w") as log,
-        subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log) as child,
-    ):
-        try:
-            headers = {"Authorization": f"Bearer {token}"}
-            with httpx.Client(
-                verify=False, base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=PATIENCE
-            ) as client:
-                wait_until(lambda: child.poll() is not None or _answers(client), said=(tmp_path / "log").read_text)
-                yield client, psutil.Process(child.pid), tmp_path / "data"
-        finally:
-            child.terminate()
-
-
-def _answers(client: httpx.Client) -> bool:
-    with suppress(httpx.HTTPError):
-        client.get("/ping")
-        return True
-    return False
+    with a_server(tmp_path, token) as (client, process):
+        yield client, process, tmp_path / "data"
 
 
 def cpu(process: psutil.Process) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import socket
 import threading
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +20,7 @@ import pytest
 from django.db import connection
 
 from assets.models import Sensor
+from tests.twins.http.servers import a_server
 from twins import lake
 from twins.http import alone
 from twins.models import Batch, DeadLetter
@@ -277,10 +280,35 @@ def test_a_connection_that_ends_in_the_middle_puts_the_request_off(gateway: Gate
 
 def test_a_statement_that_the_server_forgot_is_prepared_again(gateway: Gateway) -> None:
     before = gateway.by_thread
-    with connection.cursor() as cursor:  # as an administrator may: each session plans anew
-        cursor.execute("ALTER TABLE twins_batch SET (autovacuum_enabled = true)")
-    assert gateway.send(1.0).status_code == 201
+    for line in [one for one in lines._all if one.is_idle()]:
+        asyncio.run_coroutine_threadsafe(line._called("send_query", [b"DEALLOCATE ALL"]), line._loop).result(5)
+    assert [gateway.send(value).status_code for value in (1.0, 2.0)] == [201, 201]
     assert gateway.by_thread == before
+
+
+@pytest.mark.full
+def test_a_server_that_is_killed_while_it_waits_leaves_one_batch_or_none(
+    sensor: Sensor, token: str, content: Callable[..., bytes], tmp_path: Path
+) -> None:
+    for number in range(2):
+        key = f"k{number}"
+        with a_server(tmp_path, token) as (client, process):
+            gateway = Gateway(client, content)
+            for value in range(30):  # by now its event loop knows the layout and has a connection
+                assert gateway.send(float(value), f"{number}-{value}").status_code == 201
+                time.sleep(0.03)
+            with key_is_taken(key):
+                sent = in_background(gateway.send, -1.0, key)
+                until(waiting)
+                process.kill()
+                with pytest.raises(httpx.HTTPError):
+                    sent.result(10)
+            until(lambda: not waiting())
+            assert Batch.objects.filter(key=key).count() <= 1
+    with a_server(tmp_path, token) as (client, _):
+        answers = [Gateway(client, content).send(-1.0, f"k{number}") for number in range(2)]
+    assert all(answer.is_success for answer in answers)
+    assert Batch.objects.count() == 62
 
 
 def test_what_waits_too_long_is_refused_by_either_way(gateway: Gateway, settings: Any) -> None:
