@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httptools
 
 _TIMEOUT = 120
-_MOST = 1 << 16
+_MOST = 1 << 14
 
 
 class Client:

@@ -8,12 +8,13 @@ that names it.
 from __future__ import annotations
 
 import contextlib
+import os
 import uuid
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -74,8 +75,7 @@ class Acceptance:
     rejected: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Parcel:
+class _Parcel(NamedTuple):
     """Sorted readings on their way into a batch row."""
 
     source: str
@@ -140,7 +140,7 @@ def keep_readings(
     parcel = _pack(
         readings,
         source=source,
-        key=key or str(uuid.uuid4()),
+        key=key or os.urandom(16).hex(),
         fingerprint=fingerprint,
         rejected=rejected,
         token=token,

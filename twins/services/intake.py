@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 import numpy as np
-from django.utils import timezone
 
 from twins import lake
 from twins.exceptions import TokenChanged
@@ -62,7 +61,7 @@ def take_in(
     """
     check_names(origin.source, key)
     rule = RULES.rule(source=origin.source, bucket=origin.bucket)
-    readings, rejects, rejected = _sifted(decoded, _sensors(decoded, rule, origin.form), now or timezone.now())
+    readings, rejects, rejected = _sifted(decoded, _sensors(decoded, rule, origin.form), now or datetime.now(UTC))
     if rejected:
         if key and fingerprint and (first := answered_before(origin=origin, key=key, fingerprint=fingerprint)):
             return first
