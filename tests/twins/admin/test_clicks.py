@@ -15,6 +15,7 @@ from django.utils import timezone
 from assets.models import Asset, AssetType, Design, Item
 from assets.selectors import current_installations
 from assets.services import NewAsset, NewInstallation, create_assets, create_items, install_items
+from tests.waiting import PATIENCE
 from twins.models import Assessment
 
 pytestmark = pytest.mark.full
@@ -53,13 +54,13 @@ def test_from_the_start_to_the_new_item(live_server_asgi: str, browser: Any) -> 
 
     def click(how: str, what: str) -> None:
         nonlocal clicks
-        element = WebDriverWait(browser, 30).until(element_to_be_clickable((how, what)))
+        element = WebDriverWait(browser, PATIENCE).until(element_to_be_clickable((how, what)))
         browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
         element.click()
         clicks += 1
 
     def wait(met: Callable[[Any], Any]) -> None:
-        WebDriverWait(browser, 30).until(met)
+        WebDriverWait(browser, PATIENCE).until(met)
 
     click(By.LINK_TEXT, "Health, worst first")
     click(By.LINK_TEXT, "asset page")  # of the first row, which is the worst
