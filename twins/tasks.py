@@ -38,6 +38,7 @@ def load_for_all(**_: object) -> None:
             import_module(module)
     with suppress(Exception):
         load_compiler()
+        import_module("twins.ml.anomaly_loop")
     lake.keep_large_apart()
     # What the collector has looked at is written to, and what is written to is no longer shared.
     gc.collect()

@@ -51,6 +51,8 @@ DUE_AFTER = 4.0
 """Seconds a batch stays in the hot tail, so that a steady trickle does not make a file of every drop."""
 DUE_ROWS = 200_000
 """Readings that are worth files at once."""
+MUCH = DUE_ROWS // 4
+"""Readings that are worth waiting for until they are in files, which takes some seconds."""
 FILE_ROWS = 4_000_000
 """A bigger day is split between sensors."""
 FAN_IN = 16
@@ -132,9 +134,9 @@ def _is_due() -> bool:
 
 
 def much_waits() -> bool:
-    """Whether the hot tail holds readings that are worth files at once."""
+    """Whether the hot tail holds so many readings that who looks at files had better wait for them."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT coalesce(sum(rows), 0) >= %s FROM twins_batch WHERE compacted_at IS NULL", [DUE_ROWS])
+        cursor.execute("SELECT coalesce(sum(rows), 0) >= %s FROM twins_batch WHERE compacted_at IS NULL", [MUCH])
         return bool(cursor.fetchone()[0])
 
 

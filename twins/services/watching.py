@@ -41,6 +41,9 @@ from twins.services.patterns import rewind_patterns
 MOST_A_ROUND = 2_000
 NEW_A_ROUND = 20
 """Sensors watched for the first time in one round: each is taught from its past, which is the dear part."""
+TAUGHT_WITHIN = 1.0
+"""Seconds after which a look begins no further round of new sensors: a plant of thousands is watched after minutes, and
+meanwhile what is new of the others waits no longer than it may."""
 _TAUGHT_READINGS = 5_000
 """Readings that fill the memory of the detector."""
 _FIRST_LOOK, _SHORTEST_LOOK, _LONGEST_LOOK = timedelta(days=7), timedelta(hours=1), timedelta(days=60)
@@ -82,7 +85,10 @@ def watch_due(*, now: datetime) -> int:
     if much_waits() and _delay.lasts():
         return 0
     _delay.end()
-    return watch_arrivals(now=now)
+    begun, looked = time.monotonic(), watch_arrivals(now=now)
+    while (new := watch_new(now=now)) and time.monotonic() - begun < TAUGHT_WITHIN:
+        looked += new
+    return looked + new
 
 
 def watch_arrivals(*, now: datetime, limit: int = MOST_A_ROUND) -> int:
@@ -96,12 +102,24 @@ def watch_arrivals(*, now: datetime, limit: int = MOST_A_ROUND) -> int:
         again = _watch_again(now)
         known = newly_read(now=now, limit=limit)
         waiting = [*known, *never_watched(now=now, limit=min(NEW_A_ROUND, max(0, limit - len(known))))]
-        scans: dict[int, list[WatchedSensor]] = defaultdict(list)
-        for one in waiting:
-            scans[_reach(one, now)].append(one)
-        found = [finding for group in scans.values() for finding in _advance(group, now)]
-        _store(found, {one.sensor: one.asset for one in waiting})
+        _look_at(waiting, now)
     return again + len(waiting)
+
+
+def watch_new(*, now: datetime) -> int:
+    """Look at up to NEW_A_ROUND sensors that nobody has looked at; how many. Runs once at a time, as the other does."""
+    with transaction.atomic():
+        waiting = never_watched(now=now, limit=NEW_A_ROUND) if _alone() else []
+        _look_at(waiting, now)
+    return len(waiting)
+
+
+def _look_at(waiting: Sequence[WatchedSensor], now: datetime) -> None:
+    scans: dict[int, list[WatchedSensor]] = defaultdict(list)
+    for one in waiting:
+        scans[_reach(one, now)].append(one)
+    found = [finding for group in scans.values() for finding in _advance(group, now)]
+    _store(found, {one.sensor: one.asset for one in waiting})
 
 
 def _watch_again(now: datetime) -> int:

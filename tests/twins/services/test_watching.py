@@ -19,7 +19,7 @@ from twins.models import Correction, Finding, SensorState
 from twins.selectors.watching import never_watched, newly_read, unsound_sensors
 from twins.services import compaction, watching
 from twins.services.compaction import compact_hot_tail
-from twins.services.watching import notice_silence, prune_findings, watch_arrivals, watch_due
+from twins.services.watching import notice_silence, prune_findings, watch_arrivals, watch_due, watch_new
 
 from ..conftest import NOW
 
@@ -260,7 +260,7 @@ def test_while_much_is_about_to_become_files_a_look_is_put_off_but_not_for_long(
     sensor_keys, send, accept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watching, "_delay", watching._Delay())
-    monkeypatch.setattr(compaction, "DUE_ROWS", 100)
+    monkeypatch.setattr(compaction, "MUCH", 100)
     send(sensor_keys[0], noisy(50))
     accept([(sensor_keys[1], START + number * MINUTE, 1.0) for number in range(100)])
     assert [watch_due(now=NOW), watch_due(now=NOW)] == [0, 0]
@@ -277,6 +277,20 @@ def test_while_much_is_about_to_become_files_a_look_is_put_off_but_not_for_long(
     assert watch_due(now=NOW) == 2
 
 
+def test_a_look_goes_on_with_new_sensors_for_a_while(sensor_keys, send, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "_delay", watching._Delay())
+    monkeypatch.setattr(watching, "NEW_A_ROUND", 1)
+    for key in sensor_keys:
+        send(key, noisy(50))
+    monkeypatch.setattr(watching, "TAUGHT_WITHIN", 0.0)
+    # One as ever, and one more, after which the time is over.
+    assert (watch_due(now=NOW), SensorState.objects.count()) == (2, 2)
+
+    monkeypatch.setattr(watching, "TAUGHT_WITHIN", 600.0)
+    assert (watch_due(now=NOW), SensorState.objects.count()) == (3, 5)
+    assert watch_due(now=NOW) == 0
+
+
 def test_only_one_at_a_time(sensor_keys, send) -> None:
     from django.db import connections
 
@@ -285,7 +299,7 @@ def test_only_one_at_a_time(sensor_keys, send) -> None:
     try:
         with other.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(%s)", [watching._LOCK])
-        assert watch_arrivals(now=NOW) == 0
+        assert watch_arrivals(now=NOW) == watch_new(now=NOW) == 0
         with other.cursor() as cursor:
             # A closed connection lets go of its lock only when the server notices.
             cursor.execute("SELECT pg_advisory_unlock(%s)", [watching._LOCK])
