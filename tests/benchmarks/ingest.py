@@ -38,6 +38,8 @@ ARROW = "application/vnd.apache.arrow.stream"
 _LINES = 10_000
 """Lines in one request, as VictoriaMetrics recommends."""
 _RETRIES = 120
+_BEFORE = 600
+"""Seconds that a warm-up takes at most: what is measured is later than what it has sent."""
 _FIRST = 20
 """Requests of the latency figure that are not counted: either side prepares its statement in them."""
 _BEHIND = 10
@@ -168,15 +170,15 @@ def _insert(database: psycopg.Connection, key: str, body: bytes) -> None:
 
 
 def _line_protocol(service: _service.Service, sender: Sender, options: argparse.Namespace) -> Iterator[Figure]:
-    tables = list(Mixed(rows=int(options.rows) + 2 * _LINES, sensors=options.sensors).tables(_LINES))
-    rows = sum(table.num_rows for table in tables[2:])
-    first, second, *bodies = map(lines, tables)
+    first, second = _lately(2 * _LINES, options.sensors, before=_BEFORE + int(options.rows) // options.sensors)
 
     def write(bodies: list[bytes]) -> None:
         for body in bodies:
             sender.send("/api/v2/write?precision=ms", body, "text/plain")
 
     _warm(service, [lambda: write([first]), lambda: write([second])])
+    bodies = _lately(int(options.rows), options.sensors)
+    rows = sum(body.count(b"\n") + 1 for body in bodies)
     ours = _cost(service, lambda: write(bodies))
     _told(f"microseconds of processor a reading: {ours / rows * 1e6:.2f}")
     for peer, goal in ((_peers.VICTORIA_METRICS, ("<=", 1.5)), (_peers.INFLUXDB, None)):
@@ -187,22 +189,30 @@ def _line_protocol(service: _service.Service, sender: Sender, options: argparse.
         yield Figure(name=f"lineprotocol_cpu_vs_{peer.name}", value=value, unit="times", goal=goal)
 
 
+def _lately(rows: int, sensors: int, *, before: int = 0) -> list[bytes]:
+    """Bodies of about so many readings up to now, or so many seconds before: of old ones a service would say meanwhile
+    that they have ceased."""
+    sent = Mixed(rows=rows, sensors=sensors, start=(int(time.time()) - before - -(-rows // sensors)) * 1_000_000)
+    return [lines(table) for table in sent.tables(_LINES)]
+
+
 def _warm(service: _service.Service, sends: Sequence[Callable[[], object]]) -> None:
-    """Let the service do each of its tasks, of which one compiles what it runs when it first sees a sensor go on."""
+    """Let the service do each of its tasks, of which one compiles what it runs when it first sees a sensor go on, and
+    look at every sensor: it begins with some at a time, and what it costs would depend on how long it has been up."""
     for send in sends:
         send()
-        _compacted()
+        _looked_at()
         for _ in range(_ROUNDS):
             if _idle(service.cpu, _ROUND) < _QUIET:
                 break
 
 
 def _cost(service: _service.Service, send: Callable[[], object]) -> float:
-    """Seconds of processor time until everything sent is compacted, without what an idle service uses."""
+    """Seconds of processor time until everything sent is compacted and looked at, without what an idle service uses."""
     idle = _idle(service.cpu)
     before, begun = service.cpu(), time.monotonic()
     send()
-    _compacted()
+    _looked_at()
     time.sleep(_BEHIND)
     return service.cpu() - before - idle * (time.monotonic() - begun)
 
@@ -215,9 +225,22 @@ def _idle(cpu: Callable[[], float], seconds: float = 20) -> float:
 
 
 def _compacted() -> None:
+    _await_none("twins_batch WHERE compacted_at IS NULL AND source <> 'bare'")
+
+
+def _looked_at() -> None:
+    """Wait until all is compacted, and the newest reading of every sensor was looked at."""
+    _compacted()
+    _await_none(
+        "twins_latestreading newest LEFT JOIN twins_sensorstate known USING (sensor_id) "
+        "WHERE known.until IS NULL OR known.until < newest.time"
+    )
+
+
+def _await_none(rows: str) -> None:
     while True:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM twins_batch WHERE compacted_at IS NULL AND source <> 'bare'")
+            cursor.execute(f"SELECT EXISTS (SELECT FROM {rows})")
             if not cursor.fetchone()[0]:
                 return
         time.sleep(0.2)
