@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.pace import within
 from twins.graphql.limits import ALIASES, COST, DEPTH, DIRECTIVES, ROOT_FIELDS
 
 
@@ -75,7 +76,7 @@ def test_an_attack_is_refused_in_less_than_a_second(ask: Any, name: str, collect
     query, reason = ATTACKS[name]
     begin = time.process_time()  # the machine may be busy with something else
     answer = ask(query, principal=_developer())
-    assert time.process_time() - begin < 1
+    assert within(time.process_time() - begin, 1)
     assert any(word in answer.errors[0] for word in reason.split("|")), answer.errors[0]
     assert answer.data is None
 
