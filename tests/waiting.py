@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from django.db import connection
 
-PATIENCE = 120.0
+PATIENCE = 300.0
 """Seconds in which everything comes that comes at all; only what never comes takes them."""
 
 # Of this database alone: elsewhere others may wait, and the server's own processes do now and then.
