@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -41,6 +42,19 @@ def test_every_file_is_formatted() -> None:
 def test_types_hold() -> None:
     # Half a minute where mypy has not yet looked at the packages.
     _run("mypy")
+
+
+@pytest.mark.full
+def test_every_process_finds_the_same_tests(request: pytest.FixtureRequest) -> None:
+    """Names that hang on the clock or on the order of a set would end a run of several processes before it begins."""
+    environment = {**os.environ, "PYTHONHASHSEED": "7"}
+    environment.pop("DJANGO_SETTINGS_MODULE", None)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--full", "--collect-only", "-q"],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {item.nodeid for item in request.session.items} - set(done.stdout.splitlines()) == set()
 
 
 def test_imports_run_one_way() -> None:
