@@ -131,6 +131,12 @@ def load_states(stored: Sequence[Stored]) -> States:
     return States(rows, blocks)
 
 
+def load_head(stored: bytes) -> Floats:
+    """The beginning of a state, of which `find_silence` needs no more; that of a new one of another version."""
+    head = np.frombuffer(stored, "<f8").astype(np.float64)
+    return head if len(head) == HEAD and head[AT_VERSION] == NUMBER else new_state()[:HEAD]
+
+
 def dump_states(states: States) -> tuple[Dumped, Dumped]:
     """Those to be stored as a whole, because nothing is or much has changed, and of the others what is recent."""
     count = len(states.rows)
@@ -192,7 +198,8 @@ def watch_all(
 
 
 def find_silence(watched: Watched, state: Floats, *, now: int) -> Finding | None:
-    """The beginning of a gap, told once, when a sensor should have been read long before `now`."""
+    """The beginning of a gap, told once, when a sensor should have been read long before `now`; of `state` only its
+    beginning is looked at, and changed."""
     if state[AT_GONE] or state[AT_TIME] == 0:
         return None
     every = watched.interval * 1e6 if watched.interval else (state[AT_EVERY] if state[AT_SEEN] >= LEARNED else 0.0)

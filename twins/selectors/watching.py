@@ -10,6 +10,7 @@ from typing import Any
 from django.db import connection
 
 from twins.ml.anomaly import Stored, Watched
+from twins.ml.states import HEAD
 from twins.models import FindingKind
 from twins.selectors.arrays import integers
 from twins.selectors.binding import binding_cursor
@@ -53,6 +54,13 @@ def stored_states(sensors: Iterable[int]) -> dict[int, Stored]:
         return {sensor: Stored(*content) for sensor, *content in cursor.fetchall()}
 
 
+def stored_heads(sensors: Iterable[int]) -> dict[int, bytes]:
+    """The first HEAD numbers of these states as they are now, without the rest, which lies apart."""
+    with binding_cursor(binary=True) as cursor:
+        cursor.execute(_HEADS, [8 * HEAD, integers(sensors)])
+        return dict(cursor.fetchall())
+
+
 def _rows(statement: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
     with binding_cursor(prepared=False, binary=True) as cursor:
         cursor.execute(statement, parameters)
@@ -87,6 +95,10 @@ def corrected_sensors(*, now: datetime, limit: int) -> list[Corrected]:
 
 # Bytes as bytes: as text they would be twice as many, to be written and read.
 _STATES = "SELECT sensor_id, state, recent FROM twins_sensorstate WHERE sensor_id = ANY(%s::int[])"
+_HEADS = """
+SELECT sensor_id, substr(CASE recent WHEN '' THEN state ELSE recent END, 1, %s)
+FROM twins_sensorstate WHERE sensor_id = ANY(%s::int[])
+"""
 _COLUMNS = "sensor.id, sensor.asset_id, sensor.role, sensor.valid_min, sensor.valid_max, sensor.expected_interval"
 _NEWLY_READ = f"""
 SELECT {_COLUMNS}, least(newest.time, %s), known.until

@@ -32,6 +32,7 @@ from twins.selectors.watching import (
     never_watched,
     newly_read,
     silent_since,
+    stored_heads,
     stored_states,
 )
 from twins.services.compaction import much_waits
@@ -157,7 +158,7 @@ def notice_silence(*, now: datetime, limit: int = MOST_A_ROUND) -> int:
     with transaction.atomic():
         if not _alone():
             return 0
-        quiet = silent_since(now=now, limit=limit)
+        quiet = _silent(silent_since(now=now, limit=limit), now)
         found = [finding for some in _portions(quiet) for finding in _find_silence(some, now)]
         _store(found, {one.sensor: one.asset for one in quiet})
     return len(found)
@@ -204,6 +205,18 @@ def _watch(some: Sequence[WatchedSensor], readings: Readings, now: datetime) -> 
     # Nothing good up to now counts as looked at too, or a sensor that sends only bad readings is read for ever.
     _write([(one.sensor, max(one.newest, one.until or one.newest)) for one in some], states)
     return found
+
+
+def _silent(quiet: Sequence[WatchedSensor], now: datetime) -> list[WatchedSensor]:
+    """Those of which there is something to tell. Of slow ones, and those too young to tell, there is nothing, every
+    minute anew, so that only the beginnings of their states are read."""
+    stored, instant = stored_heads(one.sensor for one in quiet), microseconds(now)
+    heads = (detector.load_head(stored.get(one.sensor, b"")) for one in quiet)
+    return [
+        one
+        for one, head in zip(quiet, heads, strict=True)
+        if detector.find_silence(one.watched, head, now=instant) is not None
+    ]
 
 
 def _find_silence(quiet: Sequence[WatchedSensor], now: datetime) -> list[detector.Finding]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from assets.models import Sensor
@@ -122,6 +123,19 @@ def test_silence_is_found_by_the_clock_and_ended_by_a_reading(sensor_keys, send)
     send(sensor_keys[0], [50.0], START + 300 * MINUTE)
     watch_arrivals(now=NOW)
     assert found() == [("gap", 99, 300)]
+
+
+def test_of_who_is_merely_slow_no_whole_state_is_read_each_minute(sensor_keys, send) -> None:
+    Sensor.objects.filter(pk=sensor_keys[0]).update(expected_interval=60)
+    for key in sensor_keys[:2]:
+        send(key, noisy(10))  # of the second, without an interval, too few to tell
+    watch_arrivals(now=NOW)
+    with CaptureQueriesContext(connection) as queries:
+        assert notice_silence(now=START + 19 * MINUTE) == 0
+    assert not any("state, recent" in query["sql"] for query in queries)
+    assert notice_silence(now=START + 20 * MINUTE) == 1
+    changed = SensorState.objects.exclude(recent=b"").values_list("sensor", flat=True)
+    assert (found(), list(changed)) == ([("gap", 9, None)], [sensor_keys[0]])
 
 
 def test_killed_before_its_commit_it_repeats_and_counts_nothing_twice(sensor_keys, send, monkeypatch) -> None:
