@@ -16,7 +16,6 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
-from weakref import WeakKeyDictionary, WeakSet
 
 import psycopg
 from django.conf import settings
@@ -56,8 +55,8 @@ class Line:
         self._listens = True
 
     def is_idle(self) -> bool:
-        """Whether nothing is under way."""
-        return self._answer is None and self._libpq.status == ConnStatus.OK
+        """Whether nothing is under way, and what comes will be heard."""
+        return self._answer is None and self._listens and self._libpq.status == ConnStatus.OK
 
     def rests(self) -> bool:
         """Whether the next statement may be asked here: the database that is in force has not hung up."""
@@ -138,8 +137,8 @@ class Lines:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self.all: set[Line] = set()
         self._resting: list[Line] = []
-        self._count = 0
         self._connects = False
         self._again = 0.0
 
@@ -150,7 +149,7 @@ class Lines:
             if line.rests():
                 return line
             self._end(line)
-        if self._count < LINES and not self._connects and time.monotonic() > self._again and _is_plain():
+        if len(self.all) < LINES and not self._connects and time.monotonic() > self._again and _is_plain():
             self._connects = True
             threading.Thread(target=self._connect, name="twins-line", daemon=True).start()
         return None
@@ -163,7 +162,7 @@ class Lines:
             self._end(line)
 
     def _end(self, line: Line) -> None:
-        self._count -= 1
+        self.all.discard(line)
         line.close()
 
     def _connect(self) -> None:
@@ -186,25 +185,28 @@ class Lines:
             self._again = time.monotonic() + _PAUSE
             return
         line = Line(self._loop, wrapper)
-        _all.add(line)
-        self._count += 1
+        self.all.add(line)
         self._resting.insert(0, line)
 
 
-_lines: WeakKeyDictionary[asyncio.AbstractEventLoop, Lines] = WeakKeyDictionary()
-_all: WeakSet[Line] = WeakSet()
+_lines: dict[asyncio.AbstractEventLoop, Lines] = {}
 
 
 def lines() -> Lines:
     """Those of the event loop that runs here."""
     loop = asyncio.get_running_loop()
-    return _lines.get(loop) or _lines.setdefault(loop, Lines(loop))
+    if loop not in _lines:
+        hang_up()
+        _lines[loop] = Lines(loop)
+    return _lines[loop]
 
 
 def hang_up() -> None:
     """End the connections of event loops that have ended."""
-    for line in list(_all):
-        line.close()
+    for ended in [loop for loop in list(_lines) if loop.is_closed()]:
+        own = _lines.pop(ended, None)
+        for line in own.all if own else ():
+            line.close()
 
 
 def _database() -> str:

@@ -280,7 +280,7 @@ def test_a_connection_that_ends_in_the_middle_puts_the_request_off(gateway: Gate
 
 def test_a_statement_that_the_server_forgot_is_prepared_again(gateway: Gateway) -> None:
     before = gateway.by_thread
-    for line in [one for one in lines._all if one.is_idle()]:
+    for line in [line for own in lines._lines.values() for line in own.all if line.is_idle()]:
         asyncio.run_coroutine_threadsafe(line._called("send_query", [b"DEALLOCATE ALL"]), line._loop).result(5)
     assert [gateway.send(value).status_code for value in (1.0, 2.0)] == [201, 201]
     assert gateway.by_thread == before
