@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from django.db import connection
+from django.db import connection, transaction
 
 from twins import lake
 from twins.conf import settings
@@ -27,11 +27,12 @@ from twins.selectors.arrays import floats, integers
 from twins.selectors.binding import binding_cursor
 from twins.services.corrections import note_corrections
 from twins.services.parts import Part, swap_parts
-from twins.services.swap import DAYS, HOT_TAIL, Overtaken, Step, Written, holding, no_step, retire, swap
+from twins.services.swap import DAYS, HOT_TAIL, Overtaken, Step, Written, await_lock, holding, no_step, retire, swap
 from twins.services.sweeping import Sweep, sweep_lake
 
 __all__ = [
     "Sweep",
+    "compact_all",
     "compact_crowded_days",
     "compact_day",
     "compact_due",
@@ -72,11 +73,24 @@ def compact_hot_tail(*, limit: int = ROUND_ROWS, step: Step = no_step) -> int:
 
     Runs once at a time; a second one returns 0. A batch whose body cannot be read stays, is logged and stops no other.
     """
+    return _compact(limit, step) or 0
+
+
+def compact_all() -> None:
+    """Move all that is hot into files, and wait for another that is at it."""
+    while (moved := _compact(ROUND_ROWS, no_step)) != 0:
+        if moved is None:
+            with transaction.atomic():
+                await_lock(HOT_TAIL)
+
+
+def _compact(limit: int, step: Step) -> int | None:
+    """As `compact_hot_tail`; None when another is at it, or was faster."""
     # Held while bodies are read as well: else whoever is called meanwhile reads them all for nothing.
     with holding(HOT_TAIL) as alone:
         taken = _take(limit) if alone else None
     if taken is None:
-        return 0
+        return 0 if alone else None
     batches, pieces, overwriting, newest = taken
     landings = swap_parts(
         [Part(day, 0, partial(_same, piece)) for day, piece in pieces],
@@ -85,7 +99,7 @@ def compact_hot_tail(*, limit: int = ROUND_ROWS, step: Step = no_step) -> int:
         replace=partial(_let_go, batches, pieces, overwriting, newest),
     )
     if landings is None:
-        return 0
+        return None
     lake.remove_files(settings().LAKE, landings)
     step("unlinked")
     return len(batches)

@@ -25,7 +25,7 @@ from twins.conf import settings
 from twins.exceptions import LakeError
 from twins.lake import MANIFEST, SETTLED
 from twins.selectors.readings import scan_readings
-from twins.services.compaction import compact_hot_tail
+from twins.services.compaction import compact_all
 from twins.services.sweeping import GRACE
 
 _RULE = "Of rows with equal sensor and time, the one with the highest batch stands."
@@ -52,8 +52,7 @@ _EXPORTED = 4_000_000
 
 def publish_manifest(*, now: datetime) -> dict[str, Any]:
     """Write the manifest, after everything accepted before has gone into files; what was written."""
-    while compact_hot_tail():
-        pass
+    compact_all()
     sensors = lake.sensors_path(uuid.uuid4().hex)
     lake.write_synced(settings().LAKE, sensors, _sensor_file())
     manifest = _manifest(now, sensors)

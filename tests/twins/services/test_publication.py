@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import random
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -15,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.utils import timezone
 
 from assets.models import Sensor
@@ -52,6 +55,27 @@ def scan(sensors: list[int]) -> list[tuple[Any, ...]]:
 
 def manifest() -> dict[str, Any]:
     return json.loads((settings.TWINS["LAKE"] / "manifest.json").read_text())
+
+
+def test_a_manifest_waits_for_who_is_moving_readings_into_files(sensor_keys, accept) -> None:
+    accept([(sensor_keys[0], T0, 1.0)])
+
+    def publish() -> list[dict[str, Any]]:
+        try:
+            return list(publish_manifest(now=timezone.now())["files"])
+        finally:
+            connection.close()
+
+    def publish_meanwhile(name: str) -> None:
+        if name == "written":
+            published.append(pool.submit(publish))
+            with suppress(TimeoutError):
+                published[0].result(timeout=1)
+
+    published: list[Future[list[dict[str, Any]]]] = []
+    with ThreadPoolExecutor(1) as pool:
+        assert compact_hot_tail(step=publish_meanwhile) == 1
+        assert [(file["sensor_min"], file["rows"]) for file in published[0].result()] == [(sensor_keys[0], 1)]
 
 
 def test_duckdb_and_pandas_agree_with_a_scan_on_every_row(changed_lake, capsys, monkeypatch) -> None:
