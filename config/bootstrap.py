@@ -33,7 +33,7 @@ TEST_SECTION = "# --- only what the tests need ---"
 _BEAT = 10.0
 """Seconds between two signs of life of an installation that says nothing itself."""
 _MOST_AT_ONCE = 4
-"""Packages that are brought and unpacked at a time, where there are as many processors."""
+"""Pips that work at a time, where there are as many processors."""
 _VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"  # packages are built for these two numbers
 _INSTALLER = re.compile(r"^pip==.*\n(?:    .*\n)*", re.MULTILINE)
 _BLOCK = re.compile(r"^[A-Za-z0-9._-]+==.*\n(?:    .*\n)*", re.MULTILINE)
