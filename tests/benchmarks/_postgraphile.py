@@ -66,7 +66,6 @@ def fill() -> None:
     with connection.cursor() as cursor:
         cursor.execute("DROP SCHEMA IF EXISTS peer CASCADE")
         cursor.execute(_TABLES)
-        cursor.execute("ANALYZE")
 
 
 def _url() -> str:

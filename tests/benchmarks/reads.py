@@ -18,7 +18,7 @@ import tempfile
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import cycle
 from pathlib import Path
 from statistics import median
@@ -28,7 +28,7 @@ import orjson
 import psutil  # type: ignore[import-untyped]
 import psycopg
 from django.contrib.auth import get_user_model
-from django.db import connection
+from django.db import ProgrammingError, connection
 
 from assets.models import Asset
 from assets.services import NewAsset, create_assets, give_role
@@ -102,13 +102,17 @@ class _Bench:
         }
 
     def figures(self, suffix: str) -> Iterator[Figure]:
+        if self._npm is not None:
+            peer.fill()
         with connection.cursor() as cursor:
+            # What was filled is vacuumed and written now, not while somebody has his turn.
             cursor.execute("VACUUM ANALYZE")
+            with suppress(ProgrammingError):  # for which a database of one's own may lack the right
+                cursor.execute("CHECKPOINT")
         with ExitStack() as stack:
             raw = stack.enter_context(self._raw())
             servers = [self._ours(), raw]
             if self._npm is not None:
-                peer.fill()
                 servers.append(stack.enter_context(self._peer(self._npm)))
             self._compare(servers[:2])
             self._measure(servers)
