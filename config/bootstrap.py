@@ -233,7 +233,7 @@ class Environment:
                 commands.append([*command, "--quiet"] if quiet else command)
             status, tail = _follow(commands, total, self.folder)
         if status:
-            self._started.unlink()  # pip ended in order and took back what it had begun
+            self._started.unlink()  # each pip ended in order; what others brought is there for the next start
             sys.exit(
                 f"pip could not install {LOCK.name} (status {status}). Its last lines:\n{tail}\n"
                 "Nothing is broken: start again when the reason is gone, it goes on from here."

@@ -286,11 +286,7 @@ class Compiler:
                 return self._page_info(inner, selected, pages)
             made = concat(self._object(inner.named, details, page))
             if not ranked:
-                return [
-                    Text("["),
-                    _text(["(select string_agg(", *made, ", ',') from ", *rows([made]), ")"]),
-                    Text("]"),
-                ]
+                return [Text("["), _text(["(select string_agg(", *made, ", ',') from ", *rows([made]), ")"]), Text("]")]
             shown = f", ',' order by {page}.page_rank) filter (where {page}.page_rank <= "
             return [Text("["), _text(["string_agg(", *made, shown, page_size(selected), ")"]), Text("]")]
 
