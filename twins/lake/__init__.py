@@ -7,7 +7,7 @@ live is not known here: PostgreSQL says it and it is passed in. Nothing here may
 clock.
 """
 
-from twins.lake.body import decode_body, encode_body, read_landing, write_landing
+from twins.lake.body import SMALL, Layout, decode_body, encode_body, layout_of, read_landing, write_landing
 from twins.lake.extremes import WIDTHS, Extremes, Held, Points, extremes_in, extremes_of, extremes_of_readings
 from twins.lake.footers import footer_of
 from twins.lake.intake import (
@@ -15,11 +15,8 @@ from twins.lake.intake import (
     Limits,
     Reject,
     conform,
-    content_hash,
     find_rejects,
     limits_of,
-    ranges,
-    sort_and_drop_repeats,
 )
 from twins.lake.layout import (
     MANIFEST,
@@ -34,6 +31,7 @@ from twins.lake.layout import (
 )
 from twins.lake.memory import give_back, keep_large_apart, keep_memory
 from twins.lake.merge import merge, newest, overwriting, rows_by_sensor, split_by_day, split_by_rows
+from twins.lake.packing import Packed, content_hash, pack, sort_and_drop_repeats
 from twins.lake.rollup import (
     CHART_SCHEMA,
     MINUTE,
@@ -89,6 +87,7 @@ __all__ = [
     "RAW",
     "READING_SCHEMA",
     "SETTLED",
+    "SMALL",
     "WIDTHS",
     "WINDOWED_SCHEMA",
     "WINDOW_SCHEMA",
@@ -96,8 +95,10 @@ __all__ = [
     "Extremes",
     "FileFacts",
     "Held",
+    "Layout",
     "Limits",
     "Location",
+    "Packed",
     "Points",
     "Reject",
     "column",
@@ -120,6 +121,7 @@ __all__ = [
     "keep_memory",
     "keys_of_readings",
     "landing_path",
+    "layout_of",
     "limits_of",
     "list_files",
     "merge",
@@ -130,10 +132,10 @@ __all__ = [
     "old_files",
     "open_store",
     "overwriting",
+    "pack",
     "public_name",
     "publish",
     "published_path",
-    "ranges",
     "raw_path",
     "read_files",
     "read_landing",

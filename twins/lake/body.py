@@ -6,6 +6,7 @@ A large one is compressed. A small one is not: to compress a thousand readings t
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -19,22 +20,40 @@ from twins.lake.store import Location, read_whole, write_synced
 _COMPRESSED = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
 _PLAIN = pa.ipc.IpcWriteOptions(use_threads=False)
 _READING = pa.ipc.IpcReadOptions(use_threads=False)
-_END = b"\xff\xff\xff\xff\0\0\0\0"
-_SMALL = 4_000
+SMALL = 4_000
 """Readings, of 24 bytes each."""
+_END = 8  # bytes that end a stream
 _TYPES = ("<i4", "<i8", "<f8", "<i4")
+
+
+class Layout(NamedTuple):
+    """An uncompressed stream of so many readings, all of them 0, and where in it the columns of BODY_SCHEMA begin."""
+
+    blank: np.ndarray
+    places: tuple[int, int, int, int]
 
 
 def encode_body(readings: Columns) -> bytes:
     """Bytes of readings in BODY_SCHEMA, at least one."""
     rows = len(readings.sensor)
-    if rows > _SMALL:
+    if rows > SMALL:
         return _written(readings, _COMPRESSED)
-    head, gap, end = _around(rows)
-    sensor, time, value, quality = (
-        values.astype(kind, copy=False).tobytes() for values, kind in zip(readings, _TYPES, strict=True)
-    )
-    return b"".join((head, sensor, gap, time, value, quality, gap, end))
+    blank, places = layout_of(rows)
+    body = blank.copy()
+    for at, values, kind in zip(places, readings, _TYPES, strict=True):
+        body[at : at + rows * np.dtype(kind).itemsize].view(kind)[:] = values
+    return body.tobytes()
+
+
+@lru_cache(maxsize=256)
+def layout_of(rows: int) -> Layout:
+    """What is the same in the streams of so many readings, at most SMALL, whatever they are."""
+    whole = _written(Columns(*(np.zeros(rows, kind) for kind in _TYPES)), _PLAIN)
+    # A column that is not a multiple of 8 bytes long is followed by a gap; the last ends where the stream does.
+    narrow, wide = -(-4 * rows // 8) * 8, 8 * rows
+    sensor = len(whole) - _END - 2 * (narrow + wide)
+    time = sensor + narrow
+    return Layout(np.frombuffer(whole, np.uint8), (sensor, time, time + wide, time + 2 * wide))
 
 
 def _written(readings: Columns, options: pa.ipc.IpcWriteOptions) -> bytes:
@@ -42,16 +61,6 @@ def _written(readings: Columns, options: pa.ipc.IpcWriteOptions) -> bytes:
     with pa.ipc.new_stream(sink, BODY_SCHEMA, options=options) as writer:
         writer.write_table(from_columns([*readings], BODY_SCHEMA))
     return sink.getvalue().to_pybytes()
-
-
-@lru_cache(maxsize=256)
-def _around(rows: int) -> tuple[bytes, bytes, bytes]:
-    """What an uncompressed stream of so many readings holds beside them, whatever they are: before the first column,
-    after each that is not a multiple of 8 bytes long, and at the end."""
-    whole = _written(Columns(*(np.zeros(rows, kind) for kind in _TYPES)), _PLAIN)
-    gap = b"\0" * (-4 * rows % 8)
-    end = len(whole) - len(_END)
-    return whole[: end - 24 * rows - 2 * len(gap)], gap, _END
 
 
 def decode_body(body: bytes | memoryview | pa.Buffer) -> pa.Table:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,8 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from twins.exceptions import ReadingsError
-from twins.lake.merge import are_sorted, last_of_each
-from twins.lake.schema import Columns, column, from_microseconds, microseconds
+from twins.lake.schema import Columns, column, microseconds
 
 MAX_REJECTS = 1_000
 
@@ -137,24 +135,3 @@ def limits_of(sensor: np.ndarray, known: Mapping[int, tuple[float, float]]) -> L
     nothing = (np.nan, np.nan)
     low, high = np.array([known.get(one, nothing) for one in ids.tolist()], dtype=np.float64).reshape(-1, 2).T
     return Limits(code, ids.tolist(), low, high)
-
-
-def sort_and_drop_repeats(readings: Columns) -> Columns:
-    """Faultless readings sorted by (sensor, time); of two of one (sensor, time) the last row stays."""
-    sensor, time = readings.sensor, readings.time
-    kept = readings if are_sorted(sensor, time) else readings.take(last_of_each(sensor, time))
-    return kept._replace(sensor=kept.sensor.astype(np.int32, copy=False))
-
-
-def content_hash(readings: Columns) -> str:
-    """SHA-256, in hex, of sorted readings: equal for equal readings however they were ordered, chunked or encoded."""
-    kinds = ("<i4", "<i8", "<f8", "<i4")
-    columns = (np.ascontiguousarray(values, dtype=kind).data for values, kind in zip(readings, kinds, strict=True))
-    # At once: each call that hashes lets go of the interpreter, and waits for it again.
-    return hashlib.sha256(b"".join(columns)).hexdigest()
-
-
-def ranges(readings: Columns) -> tuple[int, int, datetime, datetime]:
-    """Lowest and highest sensor, first and last time of sorted readings, at least one."""
-    sensor, time = readings.sensor, readings.time
-    return int(sensor[0]), int(sensor[-1]), from_microseconds(int(time.min())), from_microseconds(int(time.max()))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import wraps
+from importlib import import_module
 from typing import Any
 
 
@@ -21,15 +23,48 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def compiled_at_once(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same without waiting for a call: for loops that call one another, in a module imported when it is needed."""
+def compiled_at_once(function: Callable[..., Any], types: Any = None) -> Callable[..., Any]:
+    """The same without waiting for a call: for loops that call one another, in a module imported when it is needed.
+
+    With `types`, by numba's signature, it is compiled for these and no others, right here.
+    """
     import numba
 
     try:
-        made: Callable[..., Any] = numba.njit(cache=True, nogil=True)(function)
+        made: Callable[..., Any] = numba.njit(types, cache=True, nogil=True)(function)
     except RuntimeError:  # nowhere to keep it: neither beside its file nor in the user's cache
-        made = numba.njit(nogil=True)(function)
+        made = numba.njit(types, nogil=True)(function)
     return made
+
+
+class Beside:
+    """A module of compiled loops with a function `try_out` that calls each, loaded by a thread: compiling takes some
+    seconds the first time, which nobody waits for."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._module: Any = None
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def ready(self) -> Any:
+        """The module, None as long as it is being compiled."""
+        if self._module is None:
+            self.start()
+        return self._module
+
+    def start(self) -> threading.Thread:
+        """Compile it beside everything else; once."""
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._load, name="twins-loops", daemon=True)
+                self._thread.start()
+            return self._thread
+
+    def _load(self) -> None:
+        module = import_module(self._name)
+        module.try_out()
+        self._module = module
 
 
 def load_compiler() -> None:

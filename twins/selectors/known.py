@@ -73,7 +73,7 @@ def known_sensors(keys: Sequence[int | None]) -> Sensors:
     """Sensors by their lake keys, in the order given; None stands for one that is not known."""
     known = known_limits([key for key in keys if key is not None])
     limits = np.array([(np.nan, np.nan) if key is None else known.get(key, (np.nan, np.nan)) for key in keys])
-    low, high = limits.reshape(-1, 2).T
+    low, high = np.ascontiguousarray(limits.reshape(-1, 2).T)
     found = np.array([-1 if key is None else key for key in keys], np.int32)
     found = np.where(np.isnan(low), -1, found).astype(np.int32)
     limited = not (np.isneginf(low).all() and np.isposinf(high).all())

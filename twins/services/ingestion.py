@@ -76,14 +76,11 @@ class Acceptance:
 
 
 class _Parcel(NamedTuple):
-    """Sorted readings on their way into a batch row."""
+    """Readings on their way into a batch row."""
 
+    packed: lake.Packed
     source: str
     key: str
-    received: int
-    readings: lake.Columns
-    content_hash: str
-    body: bytes
     landing: str | None
     fingerprint: str | None
     rejected: int
@@ -117,12 +114,12 @@ def accept_readings(
     bad, rejects = find_rejects(conforming, now or timezone.now())
     if len(bad) or not len(conforming.sensor):
         return Acceptance(batch=None, accepted=0, rejects=rejects, rejected=len(bad))
-    return answered(keep_readings(readings=conforming, source=source, key=key, step=step))
+    return answered(keep_readings(packed=lake.pack(conforming), source=source, key=key, step=step))
 
 
 def keep_readings(
     *,
-    readings: lake.Columns,
+    packed: lake.Packed,
     source: str,
     key: str | None,
     fingerprint: str | None = None,
@@ -131,31 +128,25 @@ def keep_readings(
     beside: Callable[[int], None] | None = None,
     step: Step = _no_step,
 ) -> Asking[Acceptance]:
-    """The same for conforming readings in which `find_rejects` finds nothing, at least one.
+    """The same for readings in which `find_rejects` found nothing.
 
     `fingerprint` is the hash of the request they came in, `rejected` how many rows of it are not among them; `beside`
     writes what belongs to the new batch into the same transaction. Raises TokenChanged when the `token` they came with
     is not what it was when it was looked up.
     """
-    parcel = _pack(
-        readings,
-        source=source,
-        key=key or os.urandom(16).hex(),
-        fingerprint=fingerprint,
-        rejected=rejected,
-        token=token,
-    )
+    landing = lake.landing_path(uuid.uuid4().hex) if len(packed.body) > MAX_BODY else None
+    parcel = _Parcel(packed, source, key or os.urandom(16).hex(), landing, fingerprint, rejected, token)
     storing = _store(parcel, keyed=key is not None)
-    if parcel.landing or beside:
+    if landing or beside:
         acceptance = _keep_together(parcel, storing, beside, step)
     else:
         acceptance = yield from storing
         step("inserted")
     if not acceptance.repeated and acceptance.batch is not None:
-        events.tell("readings_accepted", partial(_told, acceptance.batch, parcel.readings))
+        events.tell("readings_accepted", partial(_told, acceptance.batch, packed.body))
     step("committed")
-    if parcel.landing and acceptance.repeated:
-        lake.remove_files(settings().LAKE, [parcel.landing])
+    if landing and acceptance.repeated:
+        lake.remove_files(settings().LAKE, [landing])
     return acceptance
 
 
@@ -165,7 +156,7 @@ def _keep_together(
     """Readings with a landing object, or with more to write, in one transaction."""
     if parcel.landing:
         with _removed_on_failure(parcel.landing):
-            lake.write_landing(settings().LAKE, parcel.landing, parcel.body)
+            lake.write_landing(settings().LAKE, parcel.landing, parcel.packed.body)
         step("landed")
     with transaction.atomic(durable=True), _removed_on_failure(parcel.landing):
         acceptance = _run(storing, bound_rows)
@@ -256,19 +247,6 @@ def find_rejects(
     return lake.find_rejects(readings, limits=limits, earliest=EARLIEST, latest=now + MAX_AHEAD)
 
 
-def _pack(readings: lake.Columns, **facts: Any) -> _Parcel:
-    kept = lake.sort_and_drop_repeats(readings)
-    body = lake.encode_body(kept)
-    return _Parcel(
-        received=len(readings.sensor),
-        readings=kept,
-        content_hash=lake.content_hash(kept),
-        body=body,
-        landing=lake.landing_path(uuid.uuid4().hex) if len(body) > MAX_BODY else None,
-        **facts,
-    )
-
-
 def _store(parcel: _Parcel, *, keyed: bool) -> Asking[Acceptance]:
     """Insert the batch and answer, or the answer to an earlier one; waits for a transaction that may take its key."""
     found = yield _insert(parcel, keyed=keyed)
@@ -278,7 +256,7 @@ def _store(parcel: _Parcel, *, keyed: bool) -> Asking[Acceptance]:
         [(what, batch, received)] = found
         return Acceptance(batch=batch, accepted=received, repeated=what == "repeat")
     [(batch, received, rejected, content_hash, fingerprint)] = yield _FIRST, (parcel.source, parcel.key)
-    if content_hash != parcel.content_hash and (fingerprint is None or fingerprint != parcel.fingerprint):
+    if content_hash != parcel.packed.content_hash and (fingerprint is None or fingerprint != parcel.fingerprint):
         raise ConflictingKey(
             f"The key {parcel.key!r} of {parcel.source!r} was used for other readings (batch {batch}): "
             "send a correction under a new key."
@@ -294,16 +272,17 @@ _FIRST = (
 
 def _insert(parcel: _Parcel, *, keyed: bool) -> Statement:
     """One row: the new batch, the one it repeats, or that its sender is a stranger now; none when the key is taken."""
-    sensor_min, sensor_max, *times = lake.ranges(parcel.readings)
-    time_min, time_max = (instant.isoformat() for instant in times)
+    packed = parcel.packed
+    time_min, time_max = (lake.from_microseconds(time).isoformat() for time in (packed.time_min, packed.time_max))
     stands, token = ("SELECT 1", ()) if parcel.token is None else standing(parcel.token)
     repeat: tuple[str, tuple[Any, ...]] = ("SELECT 0, 0 WHERE false", ())
     if not keyed:
-        repeat = _REPEAT, (parcel.source, parcel.content_hash, sensor_max, sensor_min, time_max, time_min)
+        span = packed.sensor_max, packed.sensor_min, time_max, time_min
+        repeat = _REPEAT, (parcel.source, packed.content_hash, *span)
     row = (
-        parcel.source, parcel.key, parcel.content_hash, parcel.received, len(parcel.readings.sensor), len(parcel.body),
-        sensor_min, sensor_max, time_min, time_max,
-        None if parcel.landing else parcel.body, parcel.landing, parcel.fingerprint, parcel.rejected,
+        parcel.source, parcel.key, packed.content_hash, packed.received, packed.rows, len(packed.body),
+        packed.sensor_min, packed.sensor_max, time_min, time_max,
+        None if parcel.landing else packed.body, parcel.landing, parcel.fingerprint, parcel.rejected,
     )  # fmt: skip
     return _insertion(stands, repeat[0]), (*token, *repeat[1], *row)
 
@@ -334,8 +313,9 @@ WHERE last.content_hash = %s AND NOT EXISTS (SELECT FROM twins_batch later WHERE
 """
 
 
-def _told(batch: int, readings: lake.Columns) -> dict[str, Any]:
+def _told(batch: int, body: bytes) -> dict[str, Any]:
     """The event; its rows are [sensor, microseconds since 1970, value, quality], newest of MAX_TOLD sensors."""
+    readings = lake.columns_of(lake.decode_body(body))
     newest = readings.take(np.append(readings.sensor[1:] != readings.sensor[:-1], True))
     if len(newest.sensor) > MAX_TOLD:
         newest = newest.take(np.lexsort((newest.sensor, -newest.time))[:MAX_TOLD])

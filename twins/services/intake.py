@@ -19,6 +19,8 @@ from twins.models import DeadLetter, LetterForm, SeriesRule
 from twins.models.access import ApiToken
 from twins.selectors.known import Sensors, known_keys, known_sensors, remembered
 from twins.services.ingestion import (
+    EARLIEST,
+    MAX_AHEAD,
     Acceptance,
     Asking,
     answered,
@@ -31,7 +33,7 @@ from twins.services.ingestion import (
 from twins.services.letters import Origin, by_origin, drop_letters, keep_letters, letters_of
 from twins.services.series import RULES, register_uuids
 from twins.services.tokens import still_stands
-from twins.sources import MAX_LISTED_REJECTS, DecodedReadings, decode_lines, decode_ndjson, digest_of
+from twins.sources import MAX_LISTED_REJECTS, DecodedReadings, decode_lines, decode_ndjson, digest_of, pack_faultless
 
 __all__ = ["Acceptance", "Asking", "Origin", "answered", "answered_before", "answered_on", "send_again", "take_in"]
 
@@ -61,17 +63,18 @@ def take_in(
     """
     check_names(origin.source, key)
     rule = RULES.rule(source=origin.source, bucket=origin.bucket)
-    readings, rejects, rejected = _sifted(decoded, _sensors(decoded, rule, origin.form), now or datetime.now(UTC))
+    packed, rejects, rejected = _sifted(decoded, _sensors(decoded, rule, origin.form), now or datetime.now(UTC))
     if rejected:
         if key and fingerprint and (first := answered_before(origin=origin, key=key, fingerprint=fingerprint)):
             return first
         if token and not still_stands(token):
             raise TokenChanged("The API token was changed or revoked: look it up again.")
-        if not (len(readings.sensor) and _keeps(rule, origin, keep_good)):
+        if packed is None or not _keeps(rule, origin, keep_good):
             keep_letters(rejects=rejects, origin=origin, batch=None)
             return Acceptance(batch=None, accepted=0, rejects=rejects, rejected=rejected)
+    assert packed is not None  # a body without any reading is no body
     kept = yield from keep_readings(
-        readings=readings,
+        packed=packed,
         source=origin.source,
         key=key,
         fingerprint=fingerprint,
@@ -91,8 +94,12 @@ def _with_letters(found: Acceptance) -> Acceptance:
     return replace(found, rejects=tuple(letters_of(batch=found.batch)))
 
 
-def _sifted(decoded: DecodedReadings, sensors: Sensors, now: datetime) -> tuple[lake.Columns, tuple[Reject, ...], int]:
-    """The readings that may enter, the first rejects and how many there are."""
+def _sifted(
+    decoded: DecodedReadings, sensors: Sensors, now: datetime
+) -> tuple[lake.Packed | None, tuple[Reject, ...], int]:
+    """The readings that may enter, if there are any, the first rejects and how many there are."""
+    if sensors.all_known and not decoded.rejects and (packed := _packed_at_once(decoded.readings, sensors, now)):
+        return packed, (), 0
     code = decoded.readings.sensor
     readings = decoded.readings._replace(sensor=sensors.keys[code])
     unknown, known = np.empty(0, np.int64), None
@@ -103,14 +110,26 @@ def _sifted(decoded: DecodedReadings, sensors: Sensors, now: datetime) -> tuple[
     limits = lake.Limits(code, decoded.names, sensors.low, sensors.high, sensors.limited)
     bad, faults = find_rejects(readings, now, limits)
     if not (decoded.rejects or len(unknown) or len(bad)):
-        return readings, (), 0
+        return lake.pack(readings), (), 0
     found = [(int(row), _unknown(decoded, int(row))) for row in unknown[:MAX_LISTED_REJECTS]]
     found += [(fault.index if known is None else int(known[fault.index]), fault.reason) for fault in faults]
     rejects = [*decoded.rejects.listed]
     rejects += [Reject(decoded.place(row), reason, decoded.content(row)) for row, reason in found]
     rejects.sort(key=lambda reject: reject.index)
     kept = readings.take(np.delete(np.arange(len(code)), bad))
-    return kept, tuple(rejects[:MAX_LISTED_REJECTS]), decoded.rejects.total + len(unknown) + len(bad)
+    packed = lake.pack(kept) if len(kept.sensor) else None
+    return packed, tuple(rejects[:MAX_LISTED_REJECTS]), decoded.rejects.total + len(unknown) + len(bad)
+
+
+def _packed_at_once(readings: lake.Columns, sensors: Sensors, now: datetime) -> lake.Packed | None:
+    return pack_faultless(
+        readings,
+        keys=sensors.keys,
+        low=sensors.low,
+        high=sensors.high,
+        earliest=lake.microseconds(EARLIEST),
+        latest=lake.microseconds(now + MAX_AHEAD),
+    )
 
 
 def _unknown(decoded: DecodedReadings, row: int) -> str:

@@ -13,6 +13,7 @@ from twins.sources.json_readings import decode_json
 from twins.sources.line_protocol import compile_loop, decode_lines
 from twins.sources.ndjson_readings import decode_ndjson
 from twins.sources.one_line import LineError, Series, parse_series
+from twins.sources.packing import compile_packing, pack_faultless
 from twins.sources.parquet_readings import decode_parquet
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Series",
     "TooLarge",
     "compile_loop",
+    "compile_packing",
     "decode_arrow",
     "decode_csv",
     "decode_json",
@@ -34,5 +36,6 @@ __all__ = [
     "decode_parquet",
     "decompress",
     "digest_of",
+    "pack_faultless",
     "parse_series",
 ]

@@ -19,6 +19,7 @@ import pyarrow as pa
 from twins.lake import Columns
 from twins.sources.columns import LAST_US
 from twins.sources.decoded import DecodedReadings, digest_of
+from twins.sources.packing import PACKING
 
 _MOST = 64
 """Frames that are remembered: of more, the last ones that were learned."""
@@ -47,6 +48,8 @@ class _Frame(NamedTuple):
     """Of names, codes, times, values and qualities, if there are any."""
     rest: tuple[tuple[int, bytes], ...]
     """Where a piece begins, and its bytes."""
+    good: np.ndarray
+    """The qualities of rows that come without."""
     last: list[_Named]
     """What the last stream has named."""
 
@@ -72,15 +75,22 @@ def read_framed(body: bytes, content: Callable[[int], str]) -> DecodedReadings |
     _, codes, times, values, qualities = frame.places
     code = np.frombuffer(body, np.int32, frame.rows, codes)
     time = np.frombuffer(body, np.int64, frame.rows, times)
-    # As numbers without a sign, so that what is below 0 is above all others: such a stream is opened as well.
-    if code.view(np.uint32).max() >= frame.names or time.view(np.uint64).max() > LAST_US:
+    if not _are_within(code, time, frame.names):
         return None
     value = np.frombuffer(body, np.float64, frame.rows, values)
-    quality = np.zeros(frame.rows, np.int32)
+    quality = frame.good
     if qualities is not None:
         quality = np.frombuffer(body, np.int32, frame.rows, qualities)
     named = _names_in(frame, body)
     return DecodedReadings(Columns(code, time, value, quality), named.names, frame.rows, content, digest=named.digest)
+
+
+def _are_within(code: np.ndarray, time: np.ndarray, names: int) -> bool:
+    """Whether pyarrow would take such numbers of names, and such times stand for themselves."""
+    if loop := PACKING.ready():
+        return bool(loop.are_within(code, time, names, LAST_US))
+    # As numbers without a sign, so that what is below 0 is above all others.
+    return bool(code.view(np.uint32).max() < names and time.view(np.uint64).max() <= LAST_US)
 
 
 def _names_in(frame: _Frame, body: bytes) -> _Named:
@@ -110,7 +120,9 @@ def remember_frame(body: bytes, table: pa.Table) -> None:
     rows, names = table.num_rows, len(table["sensor"].chunk(0).dictionary)
     quality = places[4] if len(places) == 5 else None
     where = *places[:4], quality
-    _frames[len(body)] = _Frame(rows, names, where, _between(body, spans), [])  # type: ignore[arg-type]
+    good = np.zeros(rows, np.int32)
+    good.flags.writeable = False
+    _frames[len(body)] = _Frame(rows, names, where, _between(body, spans), good, [])  # type: ignore[arg-type]
     while len(_frames) > _MOST:
         _frames.popitem(last=False)
 

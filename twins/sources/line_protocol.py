@@ -9,7 +9,6 @@ bytes.
 from __future__ import annotations
 
 import secrets
-import threading
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from twins.exceptions import MalformedBody
+from twins.ml.compiled import Beside
 from twins.sources.columns import FIRST_US, LAST_US, instants
 from twins.sources.decoded import MAX_ROWS, DecodedReadings, check_rows, gather
 from twins.sources.one_line import LONGEST_NAME, LineError, parse_line
@@ -32,36 +32,7 @@ _MOST_MARKS = 16 * MAX_ROWS
 _SEEDS = np.uint64(secrets.randbits(64)), np.uint64(secrets.randbits(64) | 1)
 
 
-class _Loop:
-    """The compiled loop, once it is: compiling takes some seconds the first time, which no sender waits for."""
-
-    def __init__(self) -> None:
-        self._module: Any = None
-        self._starting = threading.Lock()
-        self._thread: threading.Thread | None = None
-
-    def ready(self) -> Any:
-        """The module, None as long as it is being compiled."""
-        if self._module is None:
-            self.start()
-        return self._module
-
-    def start(self) -> threading.Thread:
-        """Compile it beside everything else; once."""
-        with self._starting:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._compile, name="twins-lines", daemon=True)
-                self._thread.start()
-            return self._thread
-
-    def _compile(self) -> None:
-        from twins.sources import line_loop
-
-        line_loop.try_out()
-        self._module = line_loop
-
-
-_loop = _Loop()
+_loop = Beside("twins.sources.line_loop")
 
 
 def compile_loop() -> None:
