@@ -80,6 +80,25 @@ class _Delay:
 _delay = _Delay()
 
 
+class _Walk:
+    """How far this process has come in its search for new sensors. Only a hint: what nobody has looked at stays so
+    until somebody comes by, so a process that begins anew, or several of them, miss nothing."""
+
+    def __init__(self) -> None:
+        self._after = 0
+
+    def next(self, *, now: datetime, limit: int) -> list[WatchedSensor]:
+        """New sensors behind those that were given before, from the first again when there are no more."""
+        begun = self._after
+        found, self._after = never_watched(now=now, limit=limit, after=begun)
+        if begun and not found and not self._after:
+            found, self._after = never_watched(now=now, limit=limit)
+        return found
+
+
+_walk = _Walk()
+
+
 def watch_due(*, now: datetime) -> int:
     """`watch_arrivals`, but while much is about to become files put off for some seconds: a look costs by the number of
     sensors, however many readings there are of each, and then one does for several."""
@@ -102,7 +121,7 @@ def watch_arrivals(*, now: datetime, limit: int = MOST_A_ROUND) -> int:
             return 0
         again = _watch_again(now)
         known = newly_read(now=now, limit=limit)
-        waiting = [*known, *never_watched(now=now, limit=min(NEW_A_ROUND, max(0, limit - len(known))))]
+        waiting = [*known, *_walk.next(now=now, limit=min(NEW_A_ROUND, limit - len(known)))]
         _look_at(waiting, now)
     return again + len(waiting)
 
@@ -110,7 +129,7 @@ def watch_arrivals(*, now: datetime, limit: int = MOST_A_ROUND) -> int:
 def watch_new(*, now: datetime) -> int:
     """Look at up to NEW_A_ROUND sensors that nobody has looked at; how many. Runs once at a time, as the other does."""
     with transaction.atomic():
-        waiting = never_watched(now=now, limit=NEW_A_ROUND) if _alone() else []
+        waiting = _walk.next(now=now, limit=NEW_A_ROUND) if _alone() else []
         _look_at(waiting, now)
     return len(waiting)
 

@@ -17,6 +17,7 @@ from twins import events
 from twins.ml.anomaly import Stored, load_states
 from twins.ml.states import AT_BLOCKS, AT_COUNT
 from twins.models import Correction, Finding, SensorState
+from twins.selectors import watching as selectors
 from twins.selectors.watching import never_watched, newly_read, unsound_sensors
 from twins.services import compaction, watching
 from twins.services.compaction import compact_hot_tail
@@ -31,6 +32,7 @@ START = NOW - timedelta(days=3)
 @pytest.fixture(autouse=True)
 def _own_state(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "_listeners", defaultdict(list))
+    monkeypatch.setattr(watching, "_walk", watching._Walk())
 
 
 @pytest.fixture
@@ -305,6 +307,44 @@ def test_a_look_goes_on_with_new_sensors_for_a_while(sensor_keys, send, monkeypa
     assert watch_due(now=NOW) == 0
 
 
+def test_the_search_for_new_sensors_goes_on_where_it_was_and_begins_again_at_the_end(
+    sensor_keys, send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selectors, "WALKED", 2)
+    for key in sensor_keys:
+        send(key, noisy(5))
+    assert never_watched(now=NOW, limit=1)[1] == sensor_keys[0]
+    assert watch_arrivals(now=NOW) == 2  # no more were passed
+    assert never_watched(now=NOW, limit=9) == ([], sensor_keys[1])
+    assert [watch_new(now=NOW) for _ in range(4)] == [2, 1, 0, 0]
+
+    # One whose state is taken away is new again, wherever the search is.
+    SensorState.objects.filter(sensor=sensor_keys[0]).delete()
+    assert [watch_new(now=NOW) for _ in range(3)] == [1, 0, 0]
+    assert SensorState.objects.count() == len(sensor_keys) == 5
+
+
+def test_the_search_finds_each_new_sensor_once_whoever_makes_it(sensor_keys, send, monkeypatch) -> None:
+    """Two processes in turns, of which one begins anew and one loses its work."""
+    monkeypatch.setattr(watching, "NEW_A_ROUND", 1)
+    monkeypatch.setattr(selectors, "WALKED", 3)
+    for key in sensor_keys:
+        send(key, noisy(5))
+    walks = [watching._Walk(), watching._Walk()]
+    watched = []
+    for turn in range(12):
+        monkeypatch.setattr(watching, "_walk", walks[turn % 2])
+        if turn == 2:
+            with transaction.atomic():
+                assert watch_new(now=NOW) == 1
+                transaction.set_rollback(True)
+        elif turn == 5:
+            walks[1] = watching._Walk()
+        else:
+            watched.append(watch_new(now=NOW))
+    assert (sum(watched), SensorState.objects.count()) == (5, 5)
+
+
 def test_only_one_at_a_time(sensor_keys, send) -> None:
     from django.db import connections
 
@@ -326,7 +366,7 @@ def test_the_longest_waiting_come_first_and_a_round_is_bounded(sensor_keys, send
     for key in sensor_keys[:3]:
         send(key, noisy(50))
     assert watch_arrivals(now=NOW, limit=2) == 2
-    assert [one.sensor for one in never_watched(now=NOW, limit=5)] == [sensor_keys[2]]
+    assert [one.sensor for one in never_watched(now=NOW, limit=5)[0]] == [sensor_keys[2]]
     assert watch_arrivals(now=NOW, limit=2) == 1
     send(sensor_keys[1], [50.0], START + 60 * MINUTE)
     send(sensor_keys[0], [50.0], START + 50 * MINUTE)
