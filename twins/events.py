@@ -144,23 +144,34 @@ class _Messenger(threading.Thread):
             self._some.wait_for(lambda: not (self._waiting or self._telling), _LAST_WORDS)
 
 
+_unreachable: set[str] = set()
+"""Addresses at which the last events were not taken."""
+
+
 def _publish(waiting: list[_Event]) -> None:
     for address in dict.fromkeys(url for url, *_ in waiting):
         try:
-            client = _client(address)
-            heard = _heard(client, {name for url, name, *_ in waiting if url == address})
-            if not heard:
-                continue
-            with client.pipeline(transaction=False) as pipeline:
-                for url, name, kind, payload in waiting:
-                    if url == address and name in heard:
-                        told = payload() if callable(payload) else payload
-                        pipeline.publish(name, orjson.dumps({"kind": kind, **told}))
-                pipeline.execute()
+            _publish_at(_client(address), [event for event in waiting if event[0] == address])
+            _unreachable.discard(address)
         except redis.RedisError as error:
-            _log.warning("Redis did not take an event (%s); subscribers see it on their next resume", error)
+            # Once, and not fifty times a second for as long as it lasts.
+            if address not in _unreachable:
+                _log.warning("Redis takes no events (%s); until it does, subscribers see them when they resume", error)
+            _unreachable.add(address)
         except Exception:
             _log.exception("events could not be told; subscribers see them on their next resume")
+
+
+def _publish_at(client: redis.Redis, events: list[_Event]) -> None:
+    heard = _heard(client, {name for _, name, *_ in events})
+    if not heard:
+        return
+    with client.pipeline(transaction=False) as pipeline:
+        for _, name, kind, payload in events:
+            if name in heard:
+                told = payload() if callable(payload) else payload
+                pipeline.publish(name, orjson.dumps({"kind": kind, **told}))
+        pipeline.execute()
 
 
 def _heard(client: redis.Redis, names: set[str]) -> set[str]:

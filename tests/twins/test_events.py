@@ -6,10 +6,12 @@ import threading
 import time
 
 import pytest
+import redis
 from django.db import transaction
 
 from tests.waiting import wait_until
 from twins import events
+from twins.conf import settings
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -55,3 +57,26 @@ def test_the_thread_is_found_awake_or_resting(calls: list[int], monkeypatch: pyt
     events._messenger().finish()
 
     assert len(calls) == 20
+
+
+def test_a_redis_that_is_away_is_reported_once_until_it_is_back(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "_unreachable", set())
+    here, nowhere = settings().REDIS_URL, "redis://127.0.0.1:1/0"
+    client = events._client(here)
+
+    def reports_of(address: str) -> int:
+        caplog.clear()
+        for _ in range(3):
+            events._publish([(address, "nobody", "assessed", {"assets": []})])
+        return len(caplog.records)
+
+    assert [reports_of(nowhere), reports_of(nowhere), reports_of(here)] == [1, 0, 0]
+    # One that comes back is told of the next time.
+    monkeypatch.setattr(events, "_client", lambda _: redis.Redis.from_url(nowhere))
+    assert reports_of(here) == 1
+    monkeypatch.setattr(events, "_client", lambda _: client)
+    assert reports_of(here) == 0
+    monkeypatch.setattr(events, "_client", lambda _: redis.Redis.from_url(nowhere))
+    assert reports_of(here) == 1
