@@ -127,7 +127,7 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_TIME_LIMIT = 900
 # Kilobytes that a process of the worker may ever have had before it is replaced after its task. A full round of
-# compaction stays below; each replacement costs seconds, until models and compiled code are loaded again.
+# compaction stays below; each replacement costs a while, until models are loaded again.
 CELERY_WORKER_MAX_MEMORY_PER_CHILD = 1_000_000
 # A message of a killed worker comes back within 15 s, and never while the longest task may still run.
 CELERY_BROKER_TRANSPORT_OPTIONS = {

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
+import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
 from importlib import import_module
 
 from celery import Task, shared_task
-from celery.signals import task_postrun, worker_init
+from celery.signals import task_postrun, worker_init, worker_ready
 from django.utils import timezone
 
 from twins import events, lake
-from twins.ml.compiled import load_compiler
+from twins.ml.compiled import load_compiler, load_or_prepare
 from twins.services import assessment, compaction, corrections, ledger, patterns, retention, training, watching
 
 _log = logging.getLogger(__name__)
@@ -32,17 +35,39 @@ ROUNDS = 20
 @worker_init.connect
 def load_for_all(**_: object) -> None:
     """What a process of the worker needs some seconds to load is loaded once, before it is forked, and shared."""
+    global _compiles  # noqa: PLW0603
     # Arrow asks of the first array it makes whether pandas knows it, and loads it where it is there.
     for module in ("pandas", "xgboost"):
         with suppress(Exception):  # whoever needs it says what is missing
             import_module(module)
     with suppress(Exception):
         load_compiler()
-        import_module("twins.ml.anomaly_loop")
+        _compiles = not load_or_prepare()
     lake.keep_large_apart()
     # What the collector has looked at is written to, and what is written to is no longer shared.
     gc.collect()
     gc.freeze()
+
+
+_compiles = False
+"""Whether some loops are to be compiled and kept, as after an installation."""
+
+
+@worker_ready.connect
+def compile_beside(**_: object) -> None:
+    """What is not kept yet is compiled by a process of its own, which no work waits for, and loaded where it is needed:
+    by this worker, the web server and whoever else."""
+    if _compiles:
+        threading.Thread(target=_compile, name="twins-compile", daemon=True).start()
+
+
+def _compile() -> None:
+    command = [sys.executable, "-c", "from twins.ml.compiled import prepare_all; prepare_all()"]
+    told = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, env=told, check=False, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    if done.returncode:
+        last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        _log.warning("loops are compiled where they are needed, not beforehand: %s %s", done.returncode, last)
 
 
 @task_postrun.connect

@@ -154,7 +154,7 @@ def _bytes(numbers: Floats) -> bytes:
 
 
 def _loop() -> Any:
-    # Compiled at first use: neither a web server nor a notebook that only reads should wait for it.
+    # Loaded at first use: neither a web server nor a notebook that only reads should wait for it.
     from twins.ml import anomaly_loop
 
     return anomaly_loop
@@ -182,9 +182,6 @@ def watch_all(
     limits = np.array([[np.nan if bound is None else bound for bound in (one.low, one.high)] for one in watched])
     every = np.array([0.0 if one.interval is None else one.interval * 1e6 for one in watched])
     measures = np.array([one.measures for one in watched], np.bool_)
-    times, values = times.view(), values.view()
-    # Told apart by the compiler, so always the same.
-    times.flags.writeable = values.flags.writeable = False
     told: list[Finding] = []
     found = np.empty((_MOST + 2 * len(watched), 6))
     done, loop = 0, _loop()

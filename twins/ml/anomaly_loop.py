@@ -1,6 +1,6 @@
-"""The compiled loop of the anomaly detector: every reading once, in order of time. Importing this compiles it.
+"""The compiled loop of the anomaly detector: every reading once, in order of time. Importing this loads the compiler.
 
-Kept on disk where that is possible. A row of findings is (kind, time, value, score, begins, row of the sensor).
+A row of findings is (kind, time, value, score, begins, row of the sensor).
 """
 
 # ruff: noqa: PLR0917 (compiled functions take arrays by position)
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from twins.ml.compiled import compiled_at_once
+from twins.ml.compiled import compiled, compiled_at_once
 from twins.ml.states import (
     APART,
     AT_BLOCKS,
@@ -51,7 +51,10 @@ ROOM = KEPT + 3 * WINDOW
 """Numbers that comparing windows needs for a moment."""
 
 
-@compiled_at_once
+@compiled(
+    "int64, float64[:, ::1], Array(int64, 1, 'C', readonly=True), Array(float64, 1, 'C', readonly=True), "
+    "int64[:, ::1], float64[:, ::1], float64[::1], boolean[::1], int64, float64[:, ::1]"
+)
 def advance_all(first, states, times, values, bounds, limits, every, measures, most, found):  # type: ignore[no-untyped-def]
     """Advance rows of `states` from `first` on and fill `found`, up to where it may not hold the `most` that one more
     row may find; which row that is, and how many findings there are."""
@@ -221,7 +224,7 @@ def _compare(newest, means, distance):  # type: ignore[no-untyped-def]
         distance[other] = total
 
 
-@compiled_at_once
+@compiled("float64[:, ::1], int64[::1], Array(float64, 1, 'C', readonly=True), int64[::1]")
 def put_recent(states, blocks, recent, sizes):  # type: ignore[no-untyped-def]
     """Bring states, stored as a whole after so many blocks, to where heads and means since then say; `sizes` are
     numbers of each in `recent`, none of one of which nothing is recent or known."""
@@ -234,7 +237,7 @@ def put_recent(states, blocks, recent, sizes):  # type: ignore[no-untyped-def]
         at += sizes[row]
 
 
-@compiled_at_once
+@compiled("float64[:, ::1], int64[::1], int64, float64[::1], int64[::1]")
 def take_recent(states, blocks, most, recent, sizes):  # type: ignore[no-untyped-def]
     """The other way round; how many numbers there are. None of a state with more than `most` means since, or none
     before."""

@@ -8,8 +8,10 @@ import numpy as np
 
 from twins.ml.compiled import compiled
 
+_INTEGERS, _FLOATS = (f"Array({kind}, 1, 'C', readonly=True)" for kind in ("int64", "float64"))
 
-@compiled
+
+@compiled(f"{_INTEGERS}, {_FLOATS}, {_INTEGERS}, {_INTEGERS}, int64, int64, {_INTEGERS}, {_FLOATS}, float64")
 def lay(times, values, low, high, start, end, clock, ages, step):  # type: ignore[no-untyped-def]
     """Steps of age with readings, the newest time of each, [steps, columns] means, and every column's newest time.
 

@@ -202,7 +202,7 @@ class _Age:
         """Times and the age after each, which begins with the age before the first; see `lay`."""
         if self._usage is None:
             return np.empty(0, np.int64), np.array([self._start], np.float64)
-        return self._times.copy(), self._ages  # a copy, because what may be written is told apart by the compiler
+        return self._times, self._ages
 
     def at(self, times: Ints) -> Floats:
         """Age in life units at these times; before the first count of a life it is 0."""

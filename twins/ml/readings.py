@@ -24,9 +24,8 @@ class Readings:
         good = np.isfinite(value) & (quality >= 0) & (quality < _UNCERTAIN)
         if not good.all():
             sensor, time, value = sensor[good], time[good], value[good]
-        # Told apart by the compiler, so always the same.
-        time.flags.writeable = value.flags.writeable = False
-        self.time, self.value = time, value
+        # The compiled loops take no numbers that lie across words, as they may in the middle of a message.
+        self.time, self.value = (np.require(each, requirements=["C", "A"]) for each in (time, value))
         starts = np.flatnonzero(np.append(len(sensor) > 0, sensor[1:] != sensor[:-1]))
         ends = np.append(starts, len(sensor))[1:]
         self._bounds = dict(zip(sensor[starts].tolist(), zip(starts.tolist(), ends.tolist(), strict=True), strict=True))

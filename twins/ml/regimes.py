@@ -26,6 +26,7 @@ MOST_EQUAL, _FEWEST_EQUAL = 40, 4
 """Equal values in a row that are never needed, and always, to call a sensor frozen."""
 _LIMIT = 12.0
 """Standard deviations beyond which a value says no more than that it is far out."""
+_LIMITS = ", ".join(3 * ["Array(float64, 1, 'C', readonly=True)"])
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Normaliser:
 
         `first` [rows] is the first row of the same life; only the past is looked at.
         """
-        return np.asarray(_spoiled(values, first, self.low, self.high, self.run))
+        return np.asarray(_spoiled(np.ascontiguousarray(values), first, self.low, self.high, self.run))
 
 
 def fit_normaliser(values: Floats, settings: Floats, repeats: Floats) -> Normaliser:
@@ -116,7 +117,7 @@ def _longest_run(repeats: Floats) -> Floats:
     return np.where(rare <= MOST_EQUAL, np.maximum(np.ceil(rare), _FEWEST_EQUAL), 0.0)
 
 
-@compiled
+@compiled(f"Array(float64, 2, 'C', readonly=True), Array(int64, 1, 'C', readonly=True), {_LIMITS}")
 def _spoiled(values, first, low, high, run):  # type: ignore[no-untyped-def]
     result = np.zeros(values.shape, np.bool_)
     for column in range(values.shape[1]):

@@ -11,35 +11,39 @@ import numpy as np
 from twins.ml.compiled import compiled
 from twins.ml.lives import Floats, Ints
 
+# What is only read may be an array that nobody can write to.
+_VALUES = "Array(float64, 2, 'C', readonly=True)"
+_ROWS = "Array(int64, 1, 'C', readonly=True)"
+
 
 def window_mean(values: Floats, first: Ints, width: int, rows: Ints | None = None) -> Floats:
     """[rows, columns] mean of the last `width` rows of the same life; NaN is left out, all NaN gives NaN.
 
     `rows`: where it is asked; None: everywhere.
     """
-    return np.asarray(_mean(values, first, width, _all(first) if rows is None else rows))
+    return np.asarray(_mean(np.ascontiguousarray(values), first, width, _all(first) if rows is None else rows))
 
 
 def window_sd(values: Floats, first: Ints, width: int, rows: Ints | None = None) -> Floats:
     """[rows, columns] standard deviation of the last `width` rows of the same life, without NaN in `values`."""
-    return np.asarray(_sd(values, first, width, _all(first) if rows is None else rows))
+    return np.asarray(_sd(np.ascontiguousarray(values), first, width, _all(first) if rows is None else rows))
 
 
 def window_slope(values: Floats, first: Ints, width: int, rows: Ints | None = None) -> Floats:
     """[rows, columns] least-squares change a row over the last `width` rows of the same life, 0 for one row."""
-    return np.asarray(_slope(values, first, width, _all(first) if rows is None else rows))
+    return np.asarray(_slope(np.ascontiguousarray(values), first, width, _all(first) if rows is None else rows))
 
 
 def beginning(values: Floats, first: Ints, width: int) -> Floats:
     """[rows, columns] mean of the first `width` rows of the same life, as far as they are known at each row."""
-    return np.asarray(_beginning(values, first, width))
+    return np.asarray(_beginning(np.ascontiguousarray(values), first, width))
 
 
 def _all(first: Ints) -> Ints:
     return np.arange(len(first))
 
 
-@compiled
+@compiled(f"{_VALUES}, {_ROWS}, int64, {_ROWS}")
 def _mean(values, first, width, rows):  # type: ignore[no-untyped-def]
     result = np.empty((len(rows), values.shape[1]))
     for place in range(len(rows)):
@@ -56,7 +60,7 @@ def _mean(values, first, width, rows):  # type: ignore[no-untyped-def]
     return result
 
 
-@compiled
+@compiled(f"{_VALUES}, {_ROWS}, int64, {_ROWS}")
 def _sd(values, first, width, rows):  # type: ignore[no-untyped-def]
     result = np.empty((len(rows), values.shape[1]))
     for place in range(len(rows)):
@@ -74,7 +78,7 @@ def _sd(values, first, width, rows):  # type: ignore[no-untyped-def]
     return result
 
 
-@compiled
+@compiled(f"{_VALUES}, {_ROWS}, int64, {_ROWS}")
 def _slope(values, first, width, rows):  # type: ignore[no-untyped-def]
     result = np.zeros((len(rows), values.shape[1]))
     for place in range(len(rows)):
@@ -91,7 +95,7 @@ def _slope(values, first, width, rows):  # type: ignore[no-untyped-def]
     return result
 
 
-@compiled
+@compiled(f"{_VALUES}, {_ROWS}, int64")
 def _beginning(values, first, width):  # type: ignore[no-untyped-def]
     result = np.empty(values.shape)
     for column in range(values.shape[1]):

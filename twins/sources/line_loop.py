@@ -1,4 +1,4 @@
-"""The compiled loop of line protocol: every byte of a body once. Importing this compiles it.
+"""The compiled loop of line protocol: every byte of a body once. Importing this loads the compiler.
 
 It takes lines as machines write them: no escapes, no quotes, one space between the parts, plain numbers. A line that is
 anything else it leaves to whoever knows the whole grammar. Names are told apart by a table, by a hash that nobody
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from twins.ml.compiled import compiled_at_once
+from twins.ml.compiled import compiled, compiled_at_once
 from twins.sources.wide import eight, four
 
 NEW = ord("\n")
@@ -40,7 +40,10 @@ def _byte(data, at):  # type: ignore[no-untyped-def]
     return data[np.uint64(at)]
 
 
-@compiled_at_once
+@compiled(
+    "Array(uint8, 1, 'C', readonly=True), uint8[::1], UniTuple(uint64, 2), int64, boolean[::1], int32[:, ::1], "
+    "float64[::1], int64[::1], boolean[::1], int32[:, ::1], int32[::1]"
+)
 def read_lines(data, kinds, seeds, longest, usual, fields, values, times, timed, names, table):  # type: ignore[no-untyped-def]
     """Fill `fields` [most, 4], `values`, `times`, `timed` [most] and `names` [most, 4]; how many of each there are, or
     TOO_MANY or TOO_CLOSE. `usual` says of each line whether it was read; `times` are numbers as they stand there.
@@ -291,7 +294,7 @@ def _same(data, first, last, begin, end):  # type: ignore[no-untyped-def]
     return True
 
 
-@compiled_at_once
+@compiled("Array(uint8, 1, 'C', readonly=True), int32[:, ::1], uint8[::1], int32[::1]")
 def spell(data, spans, text, offsets):  # type: ignore[no-untyped-def]
     """Write rows of `spans`, where pieces begin and end in turns, into `text`, with a space between pieces of a row;
     `offsets` [rows + 1] say where each row begins."""

@@ -1,6 +1,6 @@
 """The compiled loops over faultless readings: from where they were sent to where they are kept.
 
-Importing this compiles it.
+Importing this loads the compiler.
 """
 
 # ruff: noqa: PLR0917, SIM110 (compiled functions take arrays by position, and loops cost them nothing)
@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import types
 
-from twins.ml.compiled import compiled_at_once
+from twins.ml.compiled import compiled
 
 
 def _fill(body, places, code, time, value, quality, keys, low, high, first, last):  # type: ignore[no-untyped-def]
@@ -55,12 +55,8 @@ def _sent(kind):  # type: ignore[no-untyped-def]
 _CODE, _TIME = _sent(types.int32), _sent(types.int64)
 _ROWS = _CODE, _TIME, _sent(types.float64), _sent(types.int32)
 _SENSORS = types.int32[::1], types.float64[::1], types.float64[::1]
-# For these and no others: a sender would wait for seconds.
-fill = compiled_at_once(
-    _fill,
-    (types.uint8[::1], types.UniTuple(types.int64, 4), *_ROWS, *_SENSORS, types.int64, types.int64),
-)
-are_within = compiled_at_once(_are_within, (_CODE, _TIME, types.int64, types.int64))
+fill = compiled((types.uint8[::1], types.UniTuple(types.int64, 4), *_ROWS, *_SENSORS, types.int64, types.int64))(_fill)
+are_within = compiled((_CODE, _TIME, types.int64, types.int64))(_are_within)
 
 
 def try_out() -> None:

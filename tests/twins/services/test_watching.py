@@ -11,16 +11,19 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from numba.core import event
 
 from assets.models import Sensor
-from twins import events
+from twins import events, tasks
 from twins.ml.anomaly import Stored, load_states
+from twins.ml.compiled import FOR_WORKERS, loops
 from twins.ml.states import AT_BLOCKS, AT_COUNT
 from twins.models import Correction, Finding, SensorState
 from twins.selectors import watching as selectors
 from twins.selectors.watching import never_watched, newly_read, unsound_sensors
 from twins.services import compaction, watching
 from twins.services.compaction import compact_hot_tail
+from twins.services.ingestion import accept_readings
 from twins.services.watching import notice_silence, prune_findings, watch_arrivals, watch_due, watch_new
 
 from ..conftest import NOW
@@ -96,6 +99,22 @@ def test_what_is_new_is_stored_beside_a_state_and_counts_as_if_all_came_at_once(
     told = Finding.objects.order_by("started_at", "kind").values_list("kind", "started_at", "ended_at", "value")
     assert list(told.filter(sensor=one)) == list(told.filter(sensor=other))
     assert told.filter(sensor=one).count() >= 1
+
+
+def test_no_task_compiles_anything_once_the_loops_are_ready(sensor_keys, readings_of) -> None:
+    for one in loops(*FOR_WORKERS):
+        one.prepare()
+    now = timezone.now()
+    with event.install_recorder("numba:compile") as compiled:
+        for start in (now - 600 * MINUTE, now - 300 * MINUTE):  # of what goes on a part is written, and read again
+            rows = [(key, start + n * MINUTE, n % 7.0) for key in sensor_keys for n in range(300)]
+            accept_readings(readings=readings_of(rows), source="gateway", now=now)
+            while compact_hot_tail():
+                pass
+            for task in (tasks.watch_arrivals, tasks.notice_silence, tasks.assess_stale, tasks.compact_days):
+                task()
+    assert SensorState.objects.exclude(recent=b"").count() == len(sensor_keys)
+    assert compiled.buffer == []
 
 
 def test_a_flat_line_and_a_limit_begin_and_end(sensor_keys, send) -> None:
