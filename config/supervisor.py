@@ -19,6 +19,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -28,6 +29,9 @@ import psutil  # type: ignore[import-untyped]
 from config import embedded, processes
 from config.bootstrap import ROOT
 
+# httptools, which it stands on, is not for Windows.
+PROTOCOL = "twins.http.protocol:KnowingProtocol" if find_spec("httptools") else "auto"
+"""uvicorn's HTTP protocol."""
 _STEADY = 30.0
 """Seconds after which a child counts as running well, so that its next restart is quick again."""
 _PATIENCE = 4.0
@@ -298,11 +302,8 @@ def _stop_together(children: Iterable[Child]) -> None:
 
 def services(data: Path, *, host: str, port: int) -> list[Child]:
     """The web server, the worker and the clock of one data directory."""
-    python = [sys.executable, "-m"]
-    web = [*python, "uvicorn", "config.asgi:application", f"--host={host}", f"--port={port}"]
-    web += ["--lifespan=off", "--no-access-log", "--no-server-header", "--timeout-graceful-shutdown=2"]
-    web.append(f"--ws-max-size={2**20}")  # a message is read whole before anybody looks at it
-    celery = [*python, "celery", "-A", "config.celery"]
+    web = web_server(host=host, port=port)
+    celery = [sys.executable, "-m", "celery", "-A", "config.celery"]
     # Two pieces of long work, such as merging days and learning, leave one process for what is wanted at once.
     worker = [*celery, "worker", "--concurrency=3", "--loglevel=INFO", "--without-gossip", "--without-mingle"]
     # Arrow's own allocator keeps memory for each thread there was, and a worker makes new ones all the time.
@@ -315,6 +316,14 @@ def services(data: Path, *, host: str, port: int) -> list[Child]:
         Child("worker", lambda: worker, environment=allocator),
         Child("beat", lambda: beat),
     ]
+
+
+def web_server(*, host: str, port: int) -> list[str]:
+    """The command of the web server."""
+    web = [sys.executable, "-m", "uvicorn", "config.asgi:application", f"--host={host}", f"--port={port}"]
+    web += ["--lifespan=off", "--no-access-log", "--no-server-header", "--timeout-graceful-shutdown=2"]
+    web.append(f"--ws-max-size={2**20}")  # a message is read whole before anybody looks at it
+    return [*web, f"--http={PROTOCOL}"]
 
 
 def _demo() -> Child:

@@ -12,8 +12,6 @@ import fnmatch
 import os
 import sys
 import tempfile
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -108,20 +106,10 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
 @pytest.fixture(scope="session")
 def _asgi_server(django_db_setup: None) -> Iterator[str]:
     """The stand-alone project's ASGI application behind uvicorn, in a thread that sees the test's settings."""
-    import uvicorn
+    from tests.twins.http.servers import a_thread, port_of
 
-    config = uvicorn.Config(
-        "config.asgi:application", port=0, lifespan="off", log_level="warning", timeout_graceful_shutdown=2
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive(), "uvicorn did not start"
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join(PATIENCE)
+    with a_thread() as server:
+        yield f"http://127.0.0.1:{port_of(server)}"
     from asgiref.sync import SyncToAsync
     from django.db import connections
 

@@ -21,6 +21,7 @@ def main() -> None:
 
     from config.asgi import application
     from config.celery import app
+    from config.supervisor import PROTOCOL
 
     app.loader.import_default_modules()
     # What the first request would import, a second or two of it, in every child.
@@ -37,7 +38,8 @@ def main() -> None:
             for stream in range(3):
                 os.dup2(silence, stream)
             if name == "web":
-                uvicorn.run(application, port=int(arguments[0]), log_level="warning", lifespan="off")
+                options = {"http": PROTOCOL, "access_log": False, "log_level": "warning", "lifespan": "off"}
+                uvicorn.run(application, port=int(arguments[0]), **options)
             else:
                 # Without a clock: started in here it would be a process of its own and outlive a killed worker.
                 app.worker_main(["worker", "--pool=solo", "--without-gossip", "--without-mingle", "--loglevel=ERROR"])

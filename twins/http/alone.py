@@ -27,6 +27,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.http import HttpRequest, HttpResponse
 
 from twins.exceptions import TokenChanged, TooBusy
+from twins.http.again import Sent
 from twins.http.answers import Said, answers_refusals, refusal
 from twins.http.authentication import looked_up_again
 from twins.http.quick import SMALL, Quick, answer_quickly, failed
@@ -122,9 +123,9 @@ def is_alone(view: Any, headers: Mapping[bytes, bytes], scope: Any) -> bool:
 
 async def answer_alone(
     view: Any, size: int, scope: Any, receive: Receive, send: Send, *, headers: Mapping[bytes, bytes]
-) -> None:
+) -> bool:
     """Read the body, of so many bytes at most, and send what is answered: at once, or by the view in a thread of its
-    own kind."""
+    own kind. Returns whether the event loop took it in by itself."""
     first = _at_hand(receive) if view.quick is not None and size <= SMALL else None
     whole = first is not None and first["type"] == "http.request" and not first.get("more_body")
     response: HttpResponse | Said | None = None
@@ -134,9 +135,24 @@ async def answer_alone(
         if response is None:
             response = await _answer_in_turn(view, size, scope, _after(first, receive), None if whole else headers)
     except TokenChanged:
-        response = await _threads.of(view).run(_call, answers_refusals(_asked_again(view)), scope, b"")
+        response = await _refused(view, scope)
     if response is not None:
         await _send(response, send)
+    return isinstance(response, Said)
+
+
+async def answer_again(view: Any, scope: Any, headers: Mapping[bytes, bytes], body: bytes) -> Sent | None:
+    """What the event loop answers to a request that has come whole; None for what is left to `answer_alone`."""
+    response: HttpResponse | Said | None
+    try:
+        response = await answer_quickly(view, scope, headers, body)
+    except TokenChanged:
+        response = await _refused(view, scope)
+    return None if response is None else _sent(response)
+
+
+async def _refused(view: Any, scope: Any) -> HttpResponse | None:
+    return await _threads.of(view).run(_call, answers_refusals(_asked_again(view)), scope, b"")
 
 
 async def _answer_in_turn(
@@ -265,14 +281,18 @@ async def _read(receive: Receive) -> bytes | None:
 
 
 async def _send(response: HttpResponse | Said, send: Send) -> None:
+    status, headers, body = _sent(response)
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _sent(response: HttpResponse | Said) -> Sent:
     if isinstance(response, Said):
         status, body, headers = *response, _PLAIN
     else:
         status, body = response.status_code, response.content
         headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.items()]
-    headers = [*headers, (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    return Sent(status, [*headers, (b"content-length", b"%d" % len(body))], body)
 
 
 class _Room:

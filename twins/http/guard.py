@@ -16,7 +16,8 @@ import orjson
 from django.conf import settings
 from django.urls import Resolver404, resolve
 
-from twins.http.alone import Receive, Send, answer_alone, is_alone
+from twins.http.again import Again, Headers, Sent, offer
+from twins.http.alone import Receive, Send, answer_again, answer_alone, is_alone
 from twins.http.bodies import BodyTooLarge
 
 Application = Callable[..., Any]
@@ -37,13 +38,27 @@ def bounded_bodies(application: Application) -> Application:
             if announced > limit:
                 raise BodyTooLarge(limit)
             if is_alone(view, headers, scope):
-                return await answer_alone(view, announced, scope, _counted(receive, limit), send, headers=headers)
+                quickly = await answer_alone(view, announced, scope, _counted(receive, limit), send, headers=headers)
+                return offer(scope, _again(scope)) if quickly else None
             return await application(scope, _counted(receive, limit), send)
         except BodyTooLarge as error:
             # Only raised while the body is read, before the application has sent anything.
             return await _refuse(send, str(error))
 
     return guarded
+
+
+def _again(scope: Any) -> Again:
+    """How the next request with the head of this one is answered: all that may have changed is asked anew."""
+
+    async def again(headers: Headers, body: bytes) -> Sent | None:
+        view, named, here = _view(scope), dict(headers), {**scope, "headers": headers}
+        limit = _limit(view)
+        if limit is None or len(body) > limit or not is_alone(view, named, here):
+            return None
+        return await answer_again(view, here, named, body)
+
+    return again
 
 
 def _view(scope: Any) -> Any:

@@ -7,7 +7,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import httpx
 import pytest
 import websockets
 
+from config import supervisor
 from tests.waiting import PATIENCE, wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -29,7 +29,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         port = chosen.getsockname()[1]
     folder = tmp_path_factory.mktemp("outage")
     environment = {**os.environ, "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing", "TWINS_DATA": str(folder)}
-    command = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--lifespan", "off", "--port", str(port)]
+    command = supervisor.web_server(host="127.0.0.1", port=port)
     with (folder / "log").open("w") as log:
         child = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
         try:

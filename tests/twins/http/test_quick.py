@@ -3,161 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-import pyarrow as pa
 import pytest
 from django.db import connection
 
 from assets.models import Sensor
+from tests.twins.http.gateways import ARROW, Gateway, end_sessions, in_background, key_is_taken, others, until, waiting
 from tests.twins.http.servers import a_server
 from twins import lake
-from twins.http import alone
 from twins.models import Batch, DeadLetter
 from twins.models.access import ApiToken
-from twins.selectors import known, lines
+from twins.selectors import lines
 from twins.selectors.readings import scan_readings
-from twins.services import pressure, principals, series
+from twins.services import pressure
 from twins.services.tokens import revoke_token
 
-ARROW = "application/vnd.apache.arrow.stream"
-NOON = 1_772_366_400_000_000
 _OWN = {"content-length", "date"}
 """Headers that each answer has its own of."""
-
-
-@pytest.fixture
-def content(sensor: Sensor) -> Callable[..., bytes]:
-    """A body of three readings, all of one value or of one that is not finite."""
-
-    def make(value: float, *, rows: int = 3) -> bytes:
-        names = pa.DictionaryArray.from_arrays(
-            pa.array([0] * rows, pa.int32()), pa.array([sensor.uuid.bytes]).cast(pa.binary(16))
-        )
-        times = pa.array([NOON + row for row in range(rows)]).cast(pa.timestamp("us", "UTC"))
-        table = pa.table({"sensor": names, "time": times, "value": pa.array([value] * rows)})
-        sink = io.BytesIO()
-        with pa.ipc.new_stream(sink, table.schema) as writer:
-            writer.write_table(table)
-        return sink.getvalue()
-
-    return make
-
-
-class Gateway:
-    """Sends Arrow, and counts which of its requests a thread has answered."""
-
-    def __init__(self, client: httpx.Client, content: Callable[..., bytes]) -> None:
-        self.client, self.content = client, content
-        self.by_thread = 0
-
-    def send(self, value: float, key: str | None = None, **headers: str) -> httpx.Response:
-        named = {} if key is None else {"Idempotency-Key": key}
-        body = self.content(value)
-        return self.client.post("/ingest", content=body, headers={"Content-Type": ARROW, **named, **headers})
-
-    def warm(self) -> None:
-        """Send until the event loop answers by itself."""
-        for number in range(200):
-            before = self.by_thread
-            assert self.send(-1.0 - number).status_code == 201
-            if self.by_thread == before:
-                return
-            time.sleep(0.02)
-        raise AssertionError("the event loop answered nothing")
-
-
-@pytest.fixture
-def gateway(client: httpx.Client, content: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
-    """One whose requests are answered without a thread by now."""
-    gateway, plain = Gateway(client, content), alone._threads.taking.do
-
-    def counted(*args: Any) -> None:
-        gateway.by_thread += 1
-        plain(*args)
-
-    monkeypatch.setattr(alone._threads.taking, "do", counted)
-    # What is remembered for some seconds is looked up by a thread, and the test may take longer.
-    for module, name in ((pressure, "ASKED_EVERY"), (known, "REMEMBERED"), (series, "REMEMBERED")):
-        monkeypatch.setattr(module, name, 3600.0)
-    monkeypatch.setattr(principals._senders, "_seconds", 3600.0)
-    gateway.warm()
-    Batch.objects.all().delete()
-    yield gateway
-    pressure.look_again()
-    principals.forget_senders()
-
-
-@contextmanager
-def another_session() -> Iterator[Any]:
-    other = connection.copy()
-    try:
-        yield other
-    finally:
-        other.close()
-
-
-@contextmanager
-def key_is_taken(key: str) -> Iterator[Any]:
-    """A transaction that is about to take a key: whoever sends under it waits."""
-    with another_session() as other:
-        other.set_autocommit(False)
-        with other.cursor() as cursor:
-            cursor.execute(
-                "INSERT INTO twins_batch (source, key, content_hash, rows_received, rows, bytes, sensor_min, "
-                "sensor_max, time_min, time_max, body, rejected) "
-                "VALUES ('token gateway', %s, 'x', 1, 1, 1, 1, 1, now(), now(), '', 0)",
-                [key],
-            )
-        yield other
-        other.rollback()
-
-
-def waiting() -> list[int]:
-    """Server processes in which an INSERT of a batch waits for another transaction."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' "
-            "AND query LIKE '%%INSERT INTO twins_batch%%'"
-        )
-        return [pid for (pid,) in cursor.fetchall()]
-
-
-def until(question: Callable[[], Any]) -> Any:
-    for _ in range(500):
-        if found := question():
-            return found
-        time.sleep(0.01)
-    raise AssertionError("it did not come to that")
-
-
-def end_sessions(pids: list[int]) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_terminate_backend(pid, 5000) FROM unnest(%s::int[]) pid", [pids])
-
-
-def others() -> list[int]:
-    """All server processes of the database but this thread's."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
-            "AND backend_type = 'client backend'"
-        )
-        return [pid for (pid,) in cursor.fetchall()]
-
-
-def in_background(call: Callable[..., Any], *args: Any) -> Future[Any]:
-    return ThreadPoolExecutor(1).submit(call, *args)
 
 
 def test_the_event_loop_answers_as_a_thread_does(gateway: Gateway, sensor: Sensor) -> None:
