@@ -41,9 +41,8 @@ class Loop:
     def load(self) -> bool:
         """Have it ready if it is kept on disk; whether it is."""
         if self._made is None:
-            made, types = compiled_at_once(self._function), self._signature()
-            # Nothing public asks this without compiling what is not there.
-            if made._cache.load_overload(types, made.targetctx) is not None:
+            made, types = _kept(self._function), self._signature()
+            if _is_kept(made, types):
                 self._made = _only(made, types)
         return self._made is not None
 
@@ -51,17 +50,36 @@ class Loop:
         """Have it ready, however long that takes. Of several processes one compiles it, and the others load it then."""
         if not self.load():
             with _turn(self._function.__code__.co_filename):
-                self._made = _only(compiled_at_once(self._function), self._signature())
+                self._made = _only(_kept(self._function), self._signature())
 
     def can_be_kept(self) -> bool:
         """Whether there is a place on disk for it."""
-        return compiled_at_once(self._function).stats.cache_path is not None
+        return _kept(self._function).stats.cache_path is not None
 
     def _signature(self) -> tuple[Any, ...]:
         from numba.core.sigutils import normalize_signature
 
         types = f"({self._types},)" if isinstance(self._types, str) else self._types
         return tuple(normalize_signature(types)[0])
+
+
+def _kept(function: Callable[..., Any]) -> Any:
+    """The function as numba keeps it on disk, where it can."""
+    import numba
+
+    try:
+        return numba.njit(cache=True, nogil=True)(function)
+    except RuntimeError:  # nowhere to keep it: neither beside its file nor in the user's cache
+        return numba.njit(nogil=True)(function)
+
+
+def _is_kept(made: Any, types: tuple[Any, ...]) -> bool:
+    """Nothing public asks this without compiling what is not there."""
+    try:
+        return made._cache.load_overload(types, made.targetctx) is not None
+    except Exception:  # torn by a power cut: written without waiting for the disk
+        made._cache.flush()
+        return False
 
 
 def _only(made: Any, types: tuple[Any, ...]) -> Callable[..., Any]:
@@ -78,13 +96,10 @@ def compiled(types: Any) -> Callable[[Callable[..., Any]], Loop]:
 
 
 def compiled_at_once(function: Callable[..., Any]) -> Any:
-    """A loop that only other loops call, in a module that is imported when it is needed; it is compiled into them."""
+    """A loop that only other loops call, in a module that is imported when it is needed; it is kept as part of them."""
     import numba
 
-    try:
-        return numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # nowhere to keep it: neither beside its file nor in the user's cache
-        return numba.njit(nogil=True)(function)
+    return numba.njit(nogil=True)(function)
 
 
 def loops(*modules: str) -> list[Loop]:
