@@ -25,9 +25,12 @@ _LONGEST = 4 << 10
 """Bytes of a head that is learnt."""
 _PATIENCE = 1.0
 """Seconds that a body is waited for here; then the application does it by its own clock."""
-_VARYING = {b"content-length": re.compile(rb"[0-9]{1,5}"), b"idempotency-key": re.compile(rb"[!-~]{1,300}")}
+_WIDEST = 300
+"""Characters of a value that varies."""
+_VARYING = {b"content-length": re.compile(rb"[0-9]{1,5}"), b"idempotency-key": re.compile(rb"[!-~]{1,%d}" % _WIDEST)}
 """Headers that may have another value in each request."""
-_TELLING = (b"connection", b"proxy-connection")
+_LASTING = {b"connection", b"proxy-connection"}
+"""Headers that may only say what is so anyway: that the connection is kept."""
 _UNUSUAL = {b"transfer-encoding", b"expect", b"upgrade", b"http2-settings", b"trailer"}
 """Headers that change how a body comes or what follows it."""
 _BROKEN = Sent(
@@ -48,7 +51,7 @@ class _Head:
             if not data.startswith(piece, at):
                 return None
             at += len(piece)
-            end = data.find(b"\r", at, at + 310)
+            end = data.find(b"\r", at, at + _WIDEST + 1)
             name, value = headers[place][0], data[at:end]
             if not _VARYING[name].fullmatch(value):
                 return None
@@ -80,7 +83,7 @@ def _learnt(head: bytes, headers: Headers, again: Again) -> _Head | None:
     pieces, places, piece = [], [], first + b"\r\n"
     for place, (line, (name, value)) in enumerate(zip(lines, headers, strict=True)):
         said, _, rest = line.partition(b": ")
-        if said.lower() != name or rest != value or (name in _TELLING and value.lower() != b"keep-alive"):
+        if said.lower() != name or rest != value or (name in _LASTING and value.lower() != b"keep-alive"):
             return None
         if name in _VARYING:
             pieces.append(piece + said + b": ")

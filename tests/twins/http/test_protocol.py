@@ -242,6 +242,17 @@ def test_a_machine_that_goes_away_meanwhile_is_kept_once(
     assert (again.status_code, again.json()["repeated"], values()) == (200, True, [1.0])
 
 
+def test_a_machine_that_goes_away_in_a_body_leaves_nothing(
+    machine: Machine, gateway: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    machine.line.sendall(machine.request(1.0)[:-10])
+    time.sleep(0.05)
+    machine.line.close()
+    assert gateway.send(2.0).status_code == 201
+    assert values() == [2.0]
+    assert not [one for one in caplog.records if one.levelno >= logging.WARNING]
+
+
 def test_a_server_that_ends_answers_what_is_in_flight_first(gateway: Gateway, token: str, straight: list[int]) -> None:
     with a_thread() as server:
         machine, idle, half = (Machine(port_of(server), token, gateway.content) for _ in range(3))
@@ -418,45 +429,66 @@ def _sized(number: bytes) -> Callable[[bytes], bytes]:
     return lambda request: re.sub(rb"(?<=Content-Length: )\d+", number, request)
 
 
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
-        (_with(b"POST", b"HEAD"), 405),
-        (_with(b"POST", b"PUT"), 405),
-        (_with(b"HTTP/1.1", b"HTTP/1.0"), 201),
-        (_with(b"HTTP/1.1", b"HTTP/3.1"), 400),
-        (_with(b"/ingest", b"/nothing"), 404),
-        (_with(b"/ingest", b"/ingest?partial=maybe"), 400),
-        (_with(b"Host: localhost", b"Host: localhost\r\nConnection: close"), 201),
-        (_with(b"Host: localhost", b"Host: localhost\r\nExpect: 100-continue"), 100),
-        (_with(b"Host: localhost", b"Host: localhost\r\nConnection: Upgrade\r\nUpgrade: h2c"), 400),
-        (_with(b"POST", b"\r\nPOST"), 201),
-        (_with(b"POST", b"\x00POST"), 400),
-        (_with(b"Content-Length: ", b"Content-Length:  "), 201),
-        (_with(b"Content-Length: ", b"Content-Length: 0"), 201),
-        (_with(b"Content-Length: ", b"Content-Length: 5\r\nContent-Length: "), 400),
-        (_sized(b"99999999"), 413),
-        (_sized(b"12x"), 400),
-        (_sized(b"-1"), 400),
-        (_sized(b""), 400),
-        (_sized(b"0"), 400),
-        (_sized(b"10"), 400),
-        (_chunked, 201),
-        (_with(b"Idempotency-Key: k", b"Idempotency-Key: two words"), 201),
-        (_with(b"Idempotency-Key: k", b"Idempotency-Key: \xc3\xa4"), 201),
-        (_with(b"Idempotency-Key: k", b"Idempotency-Key: a\x01b"), 400),
-        (_with(b"Idempotency-Key: k", b"Idempotency-Key: k\nX: y"), 400),
-        (_with(b"Idempotency-Key: k", b"Idempotency-Key: "), 400),
-        (_with(b"Bearer t", b"Bearer x"), 401),
-    ],
-)  # fmt: skip
+def test_what_looks_like_a_known_request_inside_of_another_is_none(machine: Machine, straight: list[int]) -> None:
+    inner = machine.request(1.0)
+    outer = machine.of(inner).replace(b"Host: localhost", b"Host: localhost\r\nX-Other: 1", 1)
+    assert status(machine.ask(outer[: -len(inner)], inner, pause=0.05)) == 400
+    chunked = _chunked(machine.of(inner))
+    at = chunked.index(inner)
+    assert status(machine.ask(chunked[:at], inner, chunked[at + len(inner) :], pause=0.05)) == 400
+    assert (straight, values()) == ([], [])
+    assert status(machine.ask(inner)) == 201
+    assert straight == [201]
+    assert status(machine.ask(b"POST /ingest HTTP/1.1\r\nHost: localhost\r\n", inner, pause=0.05)) == 400
+    assert machine.is_over()
+    assert (straight, values()) == ([201], [1.0])
+
+
+DIFFERENT = [
+    (_with(b"POST", b"HEAD"), 405),
+    (_with(b"POST", b"PUT"), 405),
+    (_with(b"HTTP/1.1", b"HTTP/1.0"), 201),
+    (_with(b"HTTP/1.1", b"HTTP/3.1"), 400),
+    (_with(b"/ingest", b"/nothing"), 404),
+    (_with(b"/ingest", b"/ingest?partial=maybe"), 400),
+    (_with(b"Host: localhost", b"Host: localhost\r\nConnection: close"), 201),
+    (_with(b"Host: localhost", b"Host: localhost\r\nExpect: 100-continue"), 100),
+    (_with(b"Host: localhost", b"Host: localhost\r\nConnection: Upgrade\r\nUpgrade: h2c"), 400),
+    (_with(b"POST", b"\r\nPOST"), 201),
+    (_with(b"POST", b"\x00POST"), 400),
+    (_with(b"Content-Length: ", b"Content-Length:  "), 201),
+    (_with(b"Content-Length: ", b"Content-Length: 0"), 201),
+    (_with(b"Content-Length: ", b"Content-Length: 5\r\nContent-Length: "), 400),
+    (_sized(b"99999999"), 413),
+    (_sized(b"12x"), 400),
+    (_sized(b"-1"), 400),
+    (_sized(b""), 400),
+    (_sized(b"0"), 400),
+    (_sized(b"10"), 400),
+    (_chunked, 201),
+    (_with(b"Idempotency-Key: k", b"Idempotency-Key: two words"), 201),
+    (_with(b"Idempotency-Key: k", b"Idempotency-Key: \xc3\xa4"), 201),
+    (_with(b"Idempotency-Key: k", b"Idempotency-Key: a\x01b"), 400),
+    (_with(b"Idempotency-Key: k", b"Idempotency-Key: k\nX: y"), 400),
+    (_with(b"Idempotency-Key: k", b"Idempotency-Key: "), 400),
+    (_with(b"Bearer t", b"Bearer x"), 401),
+]
+"""What is done to a request whose head is known, and how it is answered."""
+
+
 def test_whatever_differs_in_the_least_is_answered_as_ever(
-    machine: Machine, plain: Machine, change: Callable[[bytes], bytes], expected: int
+    gateway: Gateway, plain: Machine, token: str, straight: list[int]
 ) -> None:
-    answers = []
-    for one in (machine, plain):
-        one.line.sendall(change(one.request(1.0, "k")))
-        answers.append(one.all_that_comes())
-        Batch.objects.all().delete()
-    assert status(answers[0]) == expected
-    assert same(answers[0]) == same(answers[1])
+    ports = [gateway.client.base_url.port or 0, plain.line.getpeername()[1]]
+    for change, expected in DIFFERENT:
+        knowing, other = machines = [Machine(port, token, gateway.content) for port in ports]
+        warmed(knowing, straight)
+        assert status(other.ask(other.request(-1.0))) == 201
+        answers = []
+        for one in machines:
+            Batch.objects.all().delete()
+            with one.line:
+                one.line.sendall(change(one.request(1.0, "k")))
+                answers.append(one.all_that_comes())
+        assert status(answers[0]) == expected, answers
+        assert same(answers[0]) == same(answers[1])
