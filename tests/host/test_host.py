@@ -113,6 +113,7 @@ def server(host: Host) -> Iterator[str]:
         chosen.bind(("127.0.0.1", 0))
         place = f"127.0.0.1:{chosen.getsockname()[1]}"
     command = [sys.executable, "-m", "uvicorn", "plantco.asgi:application", "--lifespan", "off", "--port", place[10:]]
+    command += ["--http", "twins.http.protocol:KnowingProtocol", "--no-access-log"]
     log = (host.folder / "uvicorn.log").open("w")
     child = subprocess.Popen(command, cwd=host.folder, env=host.environment, stdout=log, stderr=log)
     try:
