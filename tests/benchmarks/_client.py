@@ -45,7 +45,7 @@ class Client:
         except OSError:
             self.close()
             raise
-        if not answer.parser.should_keep_alive():
+        if not answer.keeps:
             self.close()
         return answer.parser.get_status_code(), b"".join(answer.pieces)
 
@@ -66,10 +66,13 @@ class _Answer:
     def __init__(self) -> None:
         self.parser = httptools.HttpResponseParser(self)
         self.pieces: list[bytes] = []
-        self.whole = False
+        self.whole = self.keeps = False
+        """Whether all has come, and whether the connection stays."""
 
     def on_body(self, piece: bytes) -> None:
         self.pieces.append(piece)
 
     def on_message_complete(self) -> None:
         self.whole = True
+        # Only here: afterwards the parser has forgotten the headers.
+        self.keeps = self.parser.should_keep_alive()

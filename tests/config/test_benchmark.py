@@ -6,12 +6,15 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from config.benchmarks import Figure
+from tests.benchmarks._client import Client
 
 _MODULE = '''"""Counts assets."""
 
@@ -46,6 +49,44 @@ def run(options):
 )
 def test_a_figure_is_one_line(figure: Figure, line: str) -> None:
     assert str(figure) == line
+
+
+class _Told(BaseHTTPRequestHandler):
+    """Answers by which connection, and on which of its requests, something came; ends it after "/last"."""
+
+    protocol_version = "HTTP/1.1"
+    lines = 0
+
+    def setup(self) -> None:
+        super().setup()
+        type(self).lines += 1
+        self.line, self.asked = self.lines, 0
+
+    def do_POST(self) -> None:
+        size = int(self.headers["Content-Length"])
+        self.asked += 1
+        said = b"%d %d %s" % (self.line, self.asked, self.rfile.read(size))
+        self.send_response(201)
+        self.send_header("Content-Length", str(len(said)))
+        if self.path == "/last":
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(said)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_the_client_of_the_benchmarks_keeps_its_connection() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Told) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        client = Client(f"http://127.0.0.1:{server.server_port}", {"X-Own": "1"})
+        paths = ["/", "/", "/last", "/"]
+        answers = [client.ask(client.request("POST", path, b"body", "text/plain")) for path in paths]
+        client.close()
+        server.shutdown()
+
+    assert answers == [(201, b"1 1 body"), (201, b"1 2 body"), (201, b"1 3 body"), (201, b"2 1 body")]
 
 
 @pytest.mark.full
