@@ -6,7 +6,6 @@ these and no others: that can be done before anybody calls it. Who never calls o
 
 from __future__ import annotations
 
-import fcntl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,11 @@ from functools import update_wrapper
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
+
+try:
+    import fcntl
+except ImportError:  # Windows: there several processes may compile the same at once
+    fcntl = None  # type: ignore[assignment]
 
 FOR_WORKERS = ("twins.ml.anomaly_loop", "twins.ml.laying", "twins.ml.windows", "twins.ml.regimes")
 FOR_SENDERS = ("twins.sources.packing_loop", "twins.sources.line_loop")
@@ -184,6 +188,8 @@ def _turn(file: str) -> Iterator[None]:
 
 
 def _locked(file: int) -> bool:
+    if fcntl is None:
+        return True
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
