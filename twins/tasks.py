@@ -62,12 +62,15 @@ def compile_beside(**_: object) -> None:
 
 
 def _compile() -> None:
-    command = [sys.executable, "-c", "from twins.ml.compiled import prepare_all; prepare_all()"]
+    command = [sys.executable, "-c", "from twins.ml.compiled import prepare_for_parent; prepare_for_parent()"]
     told = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(command, env=told, check=False, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    if done.returncode:
-        last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        _log.warning("loops are compiled where they are needed, not beforehand: %s %s", done.returncode, last)
+    # Nothing is ever written to it: its end tells the process that this one has ended, however it did.
+    with subprocess.Popen(command, env=told, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stderr
+        complaint = process.stderr.read().decode(errors="replace").strip()
+    if process.returncode:
+        last = complaint.rpartition("\n")[2]
+        _log.warning("loops are compiled where they are needed, not beforehand: %s %s", process.returncode, last)
 
 
 @task_postrun.connect

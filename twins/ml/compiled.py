@@ -6,6 +6,7 @@ these and no others: that can be done before anybody calls it. Who never calls o
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,8 @@ except ImportError:  # Windows: there several processes may compile the same at 
 FOR_WORKERS = ("twins.ml.anomaly_loop", "twins.ml.laying", "twins.ml.windows", "twins.ml.regimes")
 FOR_SENDERS = ("twins.sources.packing_loop", "twins.sources.line_loop")
 """Modules with loops, by who needs them."""
+LEFT_ALONE = 3
+"""Exit status of a process that compiled for one that has ended."""
 _PATIENCE = 60.0
 """Seconds to wait for another process that compiles the same; whoever waited in vain compiles it as well."""
 
@@ -127,6 +130,17 @@ def prepare_all() -> None:
     first, *others = FOR_WORKERS
     for one in loops(first, *FOR_SENDERS, *others):
         one.prepare()
+
+
+def prepare_for_parent() -> None:
+    """The same in a process of its own, which ends with whoever holds the other end of its standard input."""
+    threading.Thread(target=_end_with_parent, name="twins-parent", daemon=True).start()
+    prepare_all()
+
+
+def _end_with_parent() -> None:
+    os.read(0, 1)  # without the lock of `sys.stdin`, which Python wants when it ends
+    os._exit(LEFT_ALONE)
 
 
 class Beside:

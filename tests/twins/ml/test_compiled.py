@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from twins.ml.compiled import FOR_SENDERS, FOR_WORKERS, Loop, loops
+from tests.waiting import PATIENCE
+from twins.ml.compiled import LEFT_ALONE, Loop, loops
 from twins.ml.windows import window_slope
 
 _WINDOWS = ["_mean", "_sd", "_slope", "_beginning"]
@@ -37,10 +38,10 @@ print(json.dumps([said, Heard.names]))
 """
 
 
-def start(folder: Path, said: str) -> subprocess.Popen[str]:
-    """A process that keeps what it compiles in a folder and tells what an expression is, and what it has compiled."""
+def start(folder: Path | None, said: str) -> subprocess.Popen[str]:
+    """A process that tells what an expression is and what it compiled, and keeps that in a folder if one is given."""
     command = [sys.executable, "-c", _PROGRAM.replace("{}", said)]
-    told = {**os.environ, "NUMBA_CACHE_DIR": str(folder)}
+    told = os.environ if folder is None else {**os.environ, "NUMBA_CACHE_DIR": str(folder)}
     return subprocess.Popen(command, env=told, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
@@ -73,6 +74,7 @@ def test_what_a_killed_process_was_compiling_is_compiled_by_the_next(tmp_path: P
     assert told(start(tmp_path, LOAD)) == [[True] * 4, []]
 
 
+@pytest.mark.full
 def test_what_was_torn_by_a_power_cut_is_compiled_anew(tmp_path: Path) -> None:
     slope = "compiled.loops('twins.ml.windows')[2]"
     told(start(tmp_path, f"{slope}.prepare()"))
@@ -106,10 +108,20 @@ def test_other_types_than_its_own_are_refused_and_not_compiled() -> None:
     assert window_slope(np.asfortranarray(values), first, 2).tolist() == wanted
 
 
+_FOR_PARENT = [sys.executable, "-c", "from twins.ml.compiled import prepare_for_parent; prepare_for_parent()"]
+
+
+def test_who_compiles_for_a_worker_ends_with_it(tmp_path: Path) -> None:
+    here = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    with subprocess.Popen(["sleep", "1000"], stdout=subprocess.PIPE) as worker:
+        compiling = subprocess.Popen(_FOR_PARENT, env=here, stdin=worker.stdout)
+        worker.kill()
+        assert compiling.wait(PATIENCE) == LEFT_ALONE
+
+
 @pytest.mark.full
-def test_a_worker_loads_all_loops_as_soon_as_one_has_compiled_them(tmp_path: Path) -> None:
-    ready = "compiled.load_or_prepare()"
-    assert told(start(tmp_path, ready)) == [False, []]
-    _, made = told(start(tmp_path, "compiled.prepare_all()"))
-    assert {one.__wrapped__.__name__ for one in loops(*FOR_WORKERS, *FOR_SENDERS)} <= set(made)
-    assert told(start(tmp_path, ready)) == [True, []]
+def test_a_worker_loads_all_loops_as_soon_as_they_are_kept() -> None:
+    """Where all keep them: to compile all of them anew takes half a minute."""
+    with subprocess.Popen(_FOR_PARENT, stdin=subprocess.PIPE) as compiling:
+        assert compiling.wait(PATIENCE) == 0
+    assert told(start(None, "compiled.load_or_prepare()")) == [True, []]
